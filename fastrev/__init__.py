@@ -1,0 +1,55 @@
+"""fastrev: forward and reverse-time stochastic differential equations for millions of particles.
+
+    import fastrev as fr
+
+    p0 = fr.Point(0.0)
+    process = fr.Brownian(D=0.5)
+    forward = fr.simulate(process, p0, n=1_000_000, time=(0, 1))
+    back = fr.simulate(fr.reverse(process, process.score(p0)), forward.x, time=(1, 0))
+
+Importing compiles nothing; the compiler is loaded by the first run.
+"""
+
+from pathlib import Path
+
+from fastrev.engine.run import Run, open_run
+from fastrev.engine.simulate import simulate
+from fastrev.model.check import InputError
+from fastrev.model.distribution import Empirical, Gaussian, GaussianMixture, Point, Uniform
+from fastrev.model.process import VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
+from fastrev.model.reversal import Reverse, reverse
+from fastrev.model.score import Score
+from fastrev.model.sde import SDE
+from fastrev.model.timegrid import TimeGrid
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SDE",
+    "VE",
+    "VP",
+    "Brownian",
+    "Empirical",
+    "Gaussian",
+    "GaussianMixture",
+    "InputError",
+    "OrnsteinUhlenbeck",
+    "Point",
+    "Reverse",
+    "Run",
+    "Score",
+    "SubVP",
+    "TimeGrid",
+    "Uniform",
+    "open",
+    "reverse",
+    "simulate",
+]
+
+
+def open(path: str | Path) -> Run:
+    """A run from its HDF5 file, lazily; works while the run is still going.
+
+    Raises StoreError (a ValueError) where the file is not a run's.
+    """
+    return open_run(path)

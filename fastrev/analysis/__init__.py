@@ -1,0 +1,1 @@
+"""What a run means: exact laws, comparison, figures (matplotlib is loaded on use)."""

@@ -1,0 +1,36 @@
+"""Where a result came from: versions, machine, kernels."""
+
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+
+from fastrev.engine.specification import Specification
+
+
+def provenance(spec: Specification) -> dict[str, str]:
+    """Text for the file's attributes, by name."""
+    from fastrev.kernels.fingerprint import environment
+
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "processor": platform.processor() or platform.machine(),
+        "system": platform.platform(),
+        "command": " ".join(sys.argv),
+        "user": os.environ.get("USER", "unknown"),
+        "python": platform.python_version(),
+        "versions": " ".join(f"{name}={_version(name)}" for name in _PACKAGES),
+        "kernels": environment(),
+    }
+
+
+_PACKAGES = ("fastrev", "numpy", "numba", "llvmlite", "h5py")
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "unknown"

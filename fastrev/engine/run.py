@@ -1,0 +1,205 @@
+"""The result of a run, in memory or in a file."""
+
+import html
+import math
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrev.engine.specification import Specification
+from fastrev.model.check import InputError
+
+
+class Run:
+    """Frames of an ensemble and what they came from.
+
+    frames           (F, N, d), an array or, from a file, read as it is indexed
+    x                (N, d), the last frame
+    times            (F,), forward time t of each frame
+    seed             the seed, drawn if none was given
+    observables      results by name
+    non_finite       coordinates that ended infinite or NaN
+    seconds          wall time without compilation
+    compile_seconds  wall time of compiling or loading kernels
+    path             the file, None in memory
+    toml             the specification as text
+    """
+
+    def __init__(
+        self,
+        frames: Any,
+        times: NDArray[np.float64],
+        seed: int,
+        toml: str,
+        specification: Specification | None = None,
+        seconds: float = math.nan,
+        compile_seconds: float = math.nan,
+        non_finite: int = 0,
+        path: Path | None = None,
+    ) -> None:
+        self.frames = frames
+        self.times = times
+        self.seed = seed
+        self.toml = toml
+        self.seconds = seconds
+        self.compile_seconds = compile_seconds
+        self.non_finite = non_finite
+        self.path = path
+        self.observables: dict[str, Any] = {}
+        self._specification = specification
+
+    @property
+    def x(self) -> NDArray[Any]:
+        """The last frame, (N, d)."""
+        return np.asarray(self.frames[-1])
+
+    @property
+    def n(self) -> int:
+        """Particles (in a file: of the committed shards)."""
+        return int(self.frames.shape[1])
+
+    @property
+    def dim(self) -> int:
+        """Coordinates."""
+        return int(self.frames.shape[2])
+
+    @cached_property
+    def specification(self) -> Specification:
+        """What was run.  Raises InputError where it holds a function that a file only records."""
+        if self._specification is not None:
+            return self._specification
+        import tomllib
+
+        from fastrev.engine.config import from_tables
+        from fastrev.store.reader import read_header
+
+        assert self.path is not None
+        arrays = read_header(self.path).arrays
+        return from_tables(tomllib.loads(self.toml), arrays).specification
+
+    @property
+    def throughput(self) -> float:
+        """Particle-steps per second, compile time excluded."""
+        return self.n * self._steps / self.seconds if self.seconds > 0 else math.nan
+
+    @property
+    def _steps(self) -> int:
+        return int(self._summary()["steps"])
+
+    def trace(self, ids: int | Iterable[int]) -> NDArray[Any]:
+        """The paths of some particles at every step, (S+1, len(ids), d), computed anew.
+
+        Equal to the stored frames, bit for bit, wherever a frame was kept.
+        Raises InputError for an id outside the run.
+        """
+        from fastrev.engine.program import build
+
+        spec = self.specification
+        wanted = np.atleast_1d(np.asarray(ids))
+        if wanted.ndim != 1 or wanted.dtype.kind not in "iu":
+            raise InputError(f"ids must be whole numbers, got {ids!r}")
+        outside = wanted[(wanted < 0) | (wanted >= spec.n)]
+        if outside.size:
+            raise InputError(f"ids must lie between 0 and {spec.n - 1}, got {int(outside[0])}")
+        program = build(spec)
+        every = np.arange(spec.grid.steps + 1)
+        paths = np.empty((len(every), len(wanted), spec.dim), spec.dtype)
+        for column, particle in enumerate(wanted):
+            one = np.empty((len(every), 1, spec.dim), spec.dtype)
+            program.run_range(one, int(particle), 0, 1, every)
+            paths[:, column] = one[:, 0]
+        return paths
+
+    def _summary(self) -> dict[str, Any]:
+        import tomllib
+
+        tables = tomllib.loads(self.toml)
+        run = tables["run"]
+        model = _one_line(tables["process"])
+        if "score" in tables:
+            noise = tables["reverse"]["noise"]
+            model = f"reverse of {model}, {_one_line(tables['score'])}, noise {noise:g}"
+        return {
+            "model": model,
+            "x0": _one_line(tables["x0"]),
+            "n": run["n"],
+            "dim": run["dim"],
+            "steps": run.get("steps", len(run["time"]) - 1),
+            "time": f"{run['time'][0]:g} -> {run['time'][-1]:g}",
+            "frames": len(self.times),
+            "seed": self.seed,
+            "dtype": run["dtype"],
+            "method": run["method"],
+        }
+
+    def _lines(self) -> dict[str, str]:
+        """What a reader wants to know first, by label."""
+        s = self._summary()
+        lines = {"model": s["model"], "x0": s["x0"], "n": f"{s['n']:,} particles, dim {s['dim']}"}
+        if self.n < s["n"]:
+            lines["committed"] = f"{self.n:,} particles ({self.n / s['n']:.1%})"
+        lines["steps"] = f"{s['steps']:,} ({s['method']}, {s['dtype']})"
+        lines["times"] = f"{s['time']}, {s['frames']} frames"
+        lines["seed"] = str(s["seed"])
+        if self.seconds > 0:
+            lines["throughput"] = (
+                f"{self.throughput / 1e6:,.0f} M particle-steps/s "
+                f"({self.seconds:.2f} s, compiling {self.compile_seconds:.2f} s)"
+            )
+        if self.non_finite:
+            lines["non-finite"] = f"{self.non_finite:,} coordinates"
+        lines["file"] = str(self.path) if self.path else "in memory"
+        return lines
+
+    def __repr__(self) -> str:
+        rows = [f"  {label:<11}{text}" for label, text in self._lines().items()]
+        return "\n".join(["Run", *rows])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{label}</th>"
+            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+            for label, text in self._lines().items()
+        )
+        return f"<table>{rows}</table>"
+
+
+def _one_line(table: dict[str, Any]) -> str:
+    """A table as `Kind(name=value, ...)`."""
+    parts = (f"{key}={_short(value)}" for key, value in table.items() if key != "kind")
+    return f"{table.get('kind', '')}({', '.join(parts)})"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        if "function" in value:
+            return str(value["function"])
+        return f"<{value['array']}>" if set(value) == {"array"} else _one_line(value)
+    if isinstance(value, list):
+        return f"[{', '.join(_short(item) for item in value)}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def open_run(path: str | Path) -> Run:
+    """A run from its file, lazily; works while the run is still going.
+
+    Raises StoreError where the file is not a run's.
+    """
+    from fastrev.store.reader import FileFrames, read_header, read_summary
+
+    header = read_header(path, arrays=False)
+    seconds, compile_seconds, lost = read_summary(path)
+    return Run(
+        frames=FileFrames(path),
+        times=header.times,
+        seed=header.seed,
+        toml=header.specification,
+        seconds=seconds,
+        compile_seconds=compile_seconds,
+        non_finite=0 if math.isnan(lost) else int(lost),
+        path=Path(path),
+    )

@@ -1,0 +1,33 @@
+"""Shards: contiguous ranges of particle ids, each run over the whole grid, each committed whole."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Particles first .. first + count - 1."""
+
+    index: int
+    first: int
+    count: int
+
+
+def shard_count(n: int, size: int) -> int:
+    """How many shards of `size` hold n particles."""
+    return -(-n // size)
+
+
+def shards(n: int, size: int) -> Iterator[Shard]:
+    """All shards of n particles in order; the last may be smaller."""
+    for index in range(shard_count(n, size)):
+        first = index * size
+        yield Shard(index, first, min(size, n - first))
+
+
+def pieces(shard: Shard, tile: int, wanted: int) -> list[tuple[int, int]]:
+    """The shard as about `wanted` (first, count) ranges of whole tiles, for threads to share."""
+    tiles = -(-shard.count // tile)
+    size = max(1, tiles // wanted) * tile
+    end = shard.first + shard.count
+    return [(a, min(size, end - a)) for a in range(shard.first, end, size)]

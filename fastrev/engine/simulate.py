@@ -1,0 +1,204 @@
+"""The way through the engine: specification -> shards -> kernel -> rows -> memory or file."""
+
+import threading
+import time as clock
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrev.engine import memory, threads
+from fastrev.engine.program import Program, build
+from fastrev.engine.progress import Progress
+from fastrev.engine.run import Run
+from fastrev.engine.shards import Shard, pieces, shards
+from fastrev.engine.specification import Options, Specification, checked, specify
+from fastrev.model.timegrid import TimeGrid
+
+if TYPE_CHECKING:
+    from fastrev.store.h5md import Header
+
+_PIECES_PER_THREAD = 8
+"""Finer than one per thread: evens out their speeds, and bounds the wait after Ctrl-C."""
+
+
+def simulate(
+    process: Any,
+    x0: Any,
+    n: int | None = None,
+    time: Any = (0.0, 1.0),
+    steps: int = 1000,
+    dim: int | None = None,
+    seed: int | None = None,
+    dtype: Any = "float32",
+    frames: int | Sequence[float] = 2,
+    method: str = "euler-maruyama",
+    out: str | Path | None = None,
+    shard_size: int | None = None,
+    progress: bool | None = None,
+    overwrite: bool = False,
+) -> Run:
+    """Run n independent particles of a process over a time grid.
+
+        x_{i+1} = x_i + b(x_i, t_i) h_i + g(x_i, t_i) sqrt|h_i| z_i,   h_i = t_{i+1} - t_i
+
+    process     a forward process, or `reverse(process, score)`
+    x0          a distribution, or an (n, dim) array
+    n           particles; 1,000,000, or the length of x0
+    time        (t0, t1), or a TimeGrid (then `steps` is ignored); forward time,
+                descending for a reverse process
+    steps       equal steps
+    dim         coordinates; 1, or what x0 or the process have
+    seed        whole number below 2^64; None draws a fresh one and records it
+    dtype       "float32" or "float64"
+    frames      how many to keep, first and last included, or the times to keep
+    method      "euler-maruyama"
+    out         HDF5 file to stream frames to; None keeps them in memory
+    shard_size  particles per shard; never changes the result
+    progress    True or False; None shows a bar on a terminal
+    overwrite   replace `out` if it exists
+
+    The result is the same, bit for bit, at any number of threads and any shard size.
+    Raises InputError (a ValueError) for bad input, before any file is touched;
+    StoreError for a file that cannot be made or written.
+    """
+    grid = time if isinstance(time, TimeGrid) else None
+    values = {
+        "n": n,
+        "steps": steps,
+        "dim": dim,
+        "seed": seed,
+        "dtype": _dtype_name(dtype),
+        "frames": frames,
+        "method": method,
+        "shard_size": shard_size,
+    }
+    if grid is None:
+        values["time"] = time
+    plain = {name: _plain(value) for name, value in values.items()}
+    return execute(specify(process, x0, checked(Options, plain), grid), out, progress, overwrite)
+
+
+def _dtype_name(dtype: Any) -> Any:
+    try:
+        return np.dtype(dtype).name
+    except TypeError:
+        return dtype
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars and arrays as Python's own."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def execute(
+    spec: Specification,
+    out: str | Path | None = None,
+    progress: bool | None = None,
+    overwrite: bool = False,
+) -> Run:
+    """Run a specification, in memory or into a file."""
+    if out is None:
+        memory.check(spec.frames_nbytes)
+        program = build(spec)
+        run = _in_memory(spec, program, progress)
+    else:
+        path = Path(out)
+        from fastrev.store.h5md import check_target
+
+        check_target(path, spec.frames_nbytes, overwrite)
+        program = build(spec)
+        run = _to_file(spec, program, path, progress, overwrite)
+    if run.non_finite:
+        warnings.warn(
+            f"{run.non_finite:,} of {spec.n * spec.dim:,} coordinates ended infinite or NaN",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return run
+
+
+def _in_memory(spec: Specification, program: Program, progress: bool | None) -> Run:
+    from fastrev.engine.config import to_toml
+
+    frames = np.empty((len(spec.frame_steps), spec.n, spec.dim), spec.dtype)
+    start, lost = clock.perf_counter(), 0
+    with Progress(spec.n, spec.grid.steps, progress) as bar:
+        for shard in shards(spec.n, spec.shard_size):
+            lost += run_shard(program, shard, frames, shard.first, bar.advance)
+    seconds = clock.perf_counter() - start
+    text = to_toml(spec)
+    return Run(
+        frames, spec.times, spec.seed, text.toml, spec, seconds, program.compile_seconds, lost
+    )
+
+
+def _to_file(
+    spec: Specification, program: Program, path: Path, progress: bool | None, overwrite: bool
+) -> Run:
+    from fastrev.engine.run import open_run
+    from fastrev.store.h5md import create
+    from fastrev.store.writer import Writer
+
+    header = make_header(spec)
+    offsets = create(path, header, overwrite)
+    start, lost = clock.perf_counter(), 0
+    with Writer(path, header, offsets) as writer:
+        with Progress(spec.n, spec.grid.steps, progress) as bar:
+            for shard in shards(spec.n, spec.shard_size):
+                frames = writer.buffer(shard.count)
+                lost += run_shard(program, shard, frames, 0, bar.advance)
+                writer.submit(shard.index, shard.first, frames)
+        writer.finish(clock.perf_counter() - start, program.compile_seconds, lost)
+    run = open_run(path)
+    run._specification = spec
+    return run
+
+
+def run_shard(
+    program: Program,
+    shard: Shard,
+    frames: NDArray[Any],
+    base: int,
+    done: Callable[[int], None] = lambda count: None,
+) -> int:
+    """Run one shard into rows base.. of frames, on all threads; returns the non-finite count."""
+    lost, lock = 0, threading.Lock()
+
+    def work(piece: tuple[int, int]) -> None:
+        nonlocal lost
+        first, count = piece
+        bad = program.run_range(frames, first, base + first - shard.first, count)
+        with lock:
+            lost += bad
+        done(count)
+
+    threads.for_each(pieces(shard, program.tile, threads.count() * _PIECES_PER_THREAD), work)
+    return lost
+
+
+def make_header(spec: Specification) -> "Header":
+    """What the file says of a specification."""
+    from fastrev.engine.config import to_toml
+    from fastrev.engine.provenance import provenance
+    from fastrev.store.h5md import Header
+
+    text = to_toml(spec)
+    return Header(
+        n=spec.n,
+        dim=spec.dim,
+        dtype=spec.dtype,
+        frame_steps=np.array(spec.frame_steps, dtype=np.int64),
+        times=spec.times,
+        t_start=spec.grid.start,
+        shard_size=spec.shard_size,
+        seed=spec.seed,
+        specification=text.toml,
+        provenance=provenance(spec),
+        arrays=text.arrays,
+    )

@@ -1,0 +1,213 @@
+"""What a run is: every value that its result depends on, checked once."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fastrev.model import check
+from fastrev.model.check import InputError
+from fastrev.model.distribution import Distribution
+from fastrev.model.reversal import Reverse
+from fastrev.model.timegrid import TimeGrid
+
+Count = Annotated[int, Field(gt=0)]
+
+
+class Options(BaseModel):
+    """The plain values of a run: the `[run]` table of a configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    n: Count | None = None
+    time: Annotated[list[float], Field(min_length=2)] = [0.0, 1.0]
+    steps: Count = 1000
+    grid: Literal["uniform", "power", "log"] = "uniform"
+    rho: Annotated[float, Field(gt=0)] = 7.0
+    dim: Count | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**64)] | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+    frames: Annotated[int, Field(ge=2)] | Annotated[list[float], Field(min_length=1)] = 2
+    method: Literal["euler-maruyama"] = "euler-maruyama"
+    shard_size: Count | None = None
+
+    def time_grid(self) -> TimeGrid:
+        """The grid that time, steps, grid and rho describe."""
+        if len(self.time) > 2:
+            return TimeGrid(np.array(self.time))
+        t0, t1 = self.time
+        if self.grid == "power":
+            return TimeGrid.power(t0, t1, self.steps, self.rho)
+        if self.grid == "log":
+            return TimeGrid.log(t0, t1, self.steps)
+        return TimeGrid.uniform(t0, t1, self.steps)
+
+
+def checked(model: type[BaseModel], values: dict[str, Any], where: str = "") -> Any:
+    """`model(**values)`, its complaint as one clear InputError."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise InputError(_one_line(model, error, where)) from None
+
+
+def _one_line(model: type[BaseModel], error: ValidationError, where: str) -> str:
+    """The first complaint: field, what is allowed, what came."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return f"{where}{name} is not known: {check.nearest(name, model.model_fields)}"
+    wanted = [e["msg"] for e in error.errors() if e["loc"][0] == name]
+    allowed = " or ".join(dict.fromkeys(w[0].lower() + w[1:] for w in wanted))
+    return f"{where}{name}: {allowed}, got {first['input']!r}"
+
+
+@dataclass(frozen=True, eq=False)
+class Specification:
+    """A run in full: with a particle id it determines that particle's path.
+
+    x0 is a distribution, or an (n, dim) array of the run's dtype.
+    frame_steps are the step numbers kept, increasing, 0 for the initial state.
+    """
+
+    process: Any
+    x0: Distribution | NDArray[Any]
+    grid: TimeGrid
+    n: int
+    dim: int
+    seed: int
+    dtype: str
+    method: str
+    frame_steps: tuple[int, ...]
+    shard_size: int
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Forward time of each frame, shape (F,)."""
+        return self.grid.times[list(self.frame_steps)]
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the run goes from T down to 0."""
+        return isinstance(self.process, Reverse)
+
+    @property
+    def frames_nbytes(self) -> int:
+        """Size of all frames in bytes."""
+        return len(self.frame_steps) * self.n * self.dim * np.dtype(self.dtype).itemsize
+
+
+def specify(process: Any, x0: Any, options: Options, grid: TimeGrid | None = None) -> Specification:
+    """A checked Specification.  Raises InputError."""
+    if not hasattr(process, "terms") and not isinstance(process, Reverse):
+        raise InputError(
+            f"process must be a process such as Brownian(D), SDE(...) or reverse(...), "
+            f"got {process!r}"
+        )
+    grid = grid or options.time_grid()
+    _check_direction(process, grid)
+    x0, n, dim = _initial(process, x0, options)
+    frame_steps = _frame_steps(options.frames, grid)
+    size = options.shard_size or default_shard_size(
+        grid.steps, dim, len(frame_steps), np.dtype(options.dtype).itemsize
+    )
+    return Specification(
+        process=process,
+        x0=x0,
+        grid=grid,
+        n=n,
+        dim=dim,
+        seed=secrets.randbits(63) if options.seed is None else options.seed,
+        dtype=options.dtype,
+        method=options.method,
+        frame_steps=frame_steps,
+        shard_size=min(size, n),
+    )
+
+
+def default_shard_size(steps: int, dim: int, frames: int, itemsize: int) -> int:
+    """Particles per shard: about a second of work, and at most 48 MiB of frames."""
+    by_work = 2**31 // (steps * dim)
+    by_memory = 48 * 2**20 // (frames * dim * itemsize)
+    return max(1024, min(by_work, by_memory) // 1024 * 1024)
+
+
+def _check_direction(process: Any, grid: TimeGrid) -> None:
+    first, last = min(grid.start, grid.end), max(grid.start, grid.end)
+    if first < 0.0 or last > process.horizon:
+        top = f"T = {process.horizon:g}" if np.isfinite(process.horizon) else "infinity"
+        raise InputError(f"time must lie between 0 and {top}, got {grid.start:g} to {grid.end:g}")
+    if isinstance(process, Reverse) and not grid.decreasing:
+        raise InputError(
+            f"time must run downwards for a reverse process, from T to 0, "
+            f"got {grid.start:g} to {grid.end:g}"
+        )
+    if not isinstance(process, Reverse) and grid.decreasing:
+        raise InputError(
+            f"time must run upwards for a forward process, got {grid.start:g} to {grid.end:g}; "
+            "to go back, use reverse(process, score)"
+        )
+
+
+def _initial(process: Any, x0: Any, options: Options) -> tuple[Any, int, int]:
+    """x0, n and dim, made to agree."""
+    n, dim = options.n, options.dim
+    if isinstance(x0, str | Path):
+        raise InputError(f"x0 must be a distribution or an (n, dim) array, got the path {x0!r}")
+    if not isinstance(x0, Distribution):
+        x0 = _initial_array(x0, options.dtype)
+        n, dim = n or len(x0), dim or x0.shape[1]
+        if x0.shape != (n, dim):
+            raise InputError(f"x0 must have shape (n, dim) = ({n}, {dim}), got {x0.shape}")
+    own = {"x0": getattr(x0, "dim", None), "process": process.dim}
+    for name, value in own.items():
+        if value is not None and dim is not None and value != dim:
+            raise InputError(f"dim must be {value}, as {name} has, got {dim}")
+        dim = dim or value
+    return x0, n or 1_000_000, dim or 1
+
+
+def _initial_array(x0: Any, dtype: str) -> NDArray[Any]:
+    """Initial states as a contiguous (n, dim) array of the run's dtype."""
+    try:
+        array = np.asarray(x0)
+        array = np.ascontiguousarray(array, dtype=dtype)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"x0 must be a distribution or an (n, dim) array, got {type(x0).__name__}"
+        ) from None
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.size == 0:
+        raise InputError(f"x0 must have shape (n, dim), got {np.shape(x0)}")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"x0 must be finite, got {array[row, column]} for particle {row}, "
+            f"coordinate {column} ({int(bad.sum())} such values)"
+        )
+    return array
+
+
+def _frame_steps(frames: int | Sequence[float], grid: TimeGrid) -> tuple[int, ...]:
+    """Step numbers of the frames: a count, or the times to keep."""
+    if isinstance(frames, int):
+        if frames > grid.steps + 1:
+            raise InputError(f"frames must be at most steps + 1 = {grid.steps + 1}, got {frames}")
+        even = np.rint(np.arange(frames) * (grid.steps / (frames - 1)))
+        return tuple(int(i) for i in even)
+    wanted = check.finite_array("frames", frames, ndim=(1,))
+    low, high = min(grid.start, grid.end), max(grid.start, grid.end)
+    outside = wanted[(wanted < low) | (wanted > high)]
+    if outside.size:
+        raise InputError(
+            f"frames must be times between {low:g} and {high:g}, got {float(outside[0])!r}"
+        )
+    nearest = np.abs(grid.times[None, :] - wanted[:, None]).argmin(axis=1)
+    return tuple(sorted({int(i) for i in nearest}))

@@ -1,0 +1,83 @@
+"""Threads: how many, and a loop over pieces of work on them.
+
+Kernels release the interpreter lock, so plain threads do: no OpenMP runtime to
+survive a fork, nothing that aborts on concurrent launches, and an interrupt is
+seen between pieces.
+"""
+
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+
+
+def available_cores() -> int:
+    """Cores this process may use: its affinity, cut by a cgroup's quota."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _cgroup_quota(cores)))
+
+
+def _cgroup_quota(cores: int, root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores that the control group grants (cgroup v2, then v1)."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (root / "cpu/cpu.cfs_quota_us").read_text()
+            period = (root / "cpu/cpu.cfs_period_us").read_text()
+        except OSError:
+            return cores
+    try:
+        return math.ceil(int(quota) / int(period)) if int(quota) > 0 else cores
+    except ValueError:  # "max": no quota
+        return cores
+
+
+def count() -> int:
+    """Threads of a run: NUMBA_NUM_THREADS or numba.set_num_threads where set, else the cores."""
+    parallel = sys.modules.get("numba.np.ufunc.parallel")
+    if parallel is not None and parallel._is_initialized:
+        return int(parallel.get_num_threads())
+    asked = os.environ.get("NUMBA_NUM_THREADS")
+    if asked and asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    return available_cores()
+
+
+def for_each(pieces: Iterable[Any], work: Callable[[Any], None]) -> None:
+    """`work(piece)` for every piece, on `count()` threads.
+
+    The first exception, or a KeyboardInterrupt, cancels the pieces not yet begun,
+    waits for those running, and is raised.
+    """
+    pieces, threads = list(pieces), count()
+    if threads == 1 or len(pieces) == 1:
+        for piece in pieces:
+            work(piece)
+        return
+    futures = [_pool(threads).submit(work, piece) for piece in pieces]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+    finally:
+        for future in futures:
+            future.cancel()
+        wait(futures)
+    for future in futures:
+        if not future.cancelled():
+            future.result()
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """A pool kept for this process (a forked child makes its own)."""
+    key = (os.getpid(), threads)
+    if key not in _pools:
+        _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="fastrev")
+    return _pools[key]

@@ -1,0 +1,112 @@
+"""A content hash of a function and of everything it calls.
+
+Two functions with equal fingerprints compile to the same kernel; a change of a
+constant, a default, a closure value, a referenced global or a helper function,
+in whatever file, changes the fingerprint.
+"""
+
+import functools
+import hashlib
+import platform
+import sys
+import types
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+
+
+def fingerprint(*parts: Any) -> str:
+    """SHA-256 (hex) of functions and plain values, callees included."""
+    digest = hashlib.sha256()
+    seen: dict[int, int] = {}
+    for part in parts:
+        for piece in _pieces(part, seen):
+            digest.update(len(piece).to_bytes(8, "little"))
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@functools.cache
+def environment() -> str:
+    """A hash of what else decides the machine code: this package's kernels and the compiler."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    versions = (sys.version, platform.machine(), numba.__version__, llvmlite.__version__)
+    digest.update(repr((versions, np.__version__, _own_version())).encode())
+    return digest.hexdigest()
+
+
+def _own_version() -> str:
+    try:
+        return metadata.version("fastrev")
+    except metadata.PackageNotFoundError:
+        return "source"
+
+
+def plain_function(value: Any) -> types.FunctionType | None:
+    """The Python function behind a function or a jitted dispatcher, else None."""
+    value = getattr(value, "py_func", value)
+    return value if isinstance(value, types.FunctionType) else None
+
+
+def code_names(code: types.CodeType) -> set[str]:
+    """Global and attribute names that the code or a code nested in it refers to."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= code_names(constant)
+    return names
+
+
+def _pieces(value: Any, seen: dict[int, int]) -> Iterator[bytes]:
+    function = plain_function(value)
+    if function is not None:
+        yield from _function_pieces(function, seen)
+    elif isinstance(value, np.ndarray):
+        yield repr((value.dtype.str, value.shape)).encode()
+        yield np.ascontiguousarray(value).tobytes()
+    elif isinstance(value, tuple | list):
+        yield f"{type(value).__name__}:{len(value)}:{getattr(value, '_fields', '')}".encode()
+        for item in value:
+            yield from _pieces(item, seen)
+    elif isinstance(value, types.CodeType):
+        yield from _code_pieces(value, seen)
+    elif isinstance(value, types.ModuleType):
+        yield f"module:{value.__name__}:{getattr(value, '__version__', '')}".encode()
+    elif isinstance(value, type) or callable(value):
+        yield f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value)}".encode()
+    else:
+        yield f"{type(value).__name__}:{value!r}".encode()
+
+
+def _function_pieces(function: types.FunctionType, seen: dict[int, int]) -> Iterator[bytes]:
+    if id(function) in seen:
+        yield f"again:{seen[id(function)]}".encode()
+        return
+    seen[id(function)] = len(seen)
+    yield from _code_pieces(function.__code__, seen)
+    yield from _pieces(function.__defaults__ or (), seen)
+    for cell in function.__closure__ or ():
+        yield from _pieces(cell.cell_contents, seen)
+    names = code_names(function.__code__)
+    for name in sorted(names & function.__globals__.keys()):
+        value = function.__globals__[name]
+        yield name.encode()
+        yield from _pieces(value, seen)
+        if isinstance(value, types.ModuleType):
+            for attribute in sorted(names):
+                if plain_function(getattr(value, attribute, None)) and value.__name__ != "numpy":
+                    yield from _pieces(getattr(value, attribute), seen)
+
+
+def _code_pieces(code: types.CodeType, seen: dict[int, int]) -> Iterator[bytes]:
+    yield code.co_code
+    yield repr((code.co_names, code.co_varnames, code.co_freevars, code.co_argcount)).encode()
+    for constant in code.co_consts:
+        yield from _pieces(constant, seen)

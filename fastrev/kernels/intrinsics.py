@@ -1,0 +1,67 @@
+"""Single machine instructions that Numba's own operators do not reach.
+
+Numba promotes 32-bit integer arithmetic to 64 bits and never emits a fused
+multiply-add on its own; both matter here.  Each function below is one LLVM
+instruction (or one `llvm.*` intrinsic with correctly rounded, and therefore
+machine-independent, result).
+"""
+
+from numba import types
+from numba.extending import intrinsic
+
+_U32, _I32, _U64, _I64 = types.uint32, types.int32, types.uint64, types.int64
+_F32, _F64 = types.float32, types.float64
+
+
+@intrinsic
+def fma(typingctx, a, b, c):
+    """a·b + c with one rounding.  All three float32, or all three float64."""
+    if not (a == b == c and a in (_F32, _F64)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        return builder.fma(*args)
+
+    return a(a, a, a), codegen
+
+
+@intrinsic
+def floor_nearest(typingctx, a):
+    """Nearest integer, ties to even, as a float (llvm.rint in the default mode)."""
+    if a not in (_F32, _F64):
+        return None
+
+    def codegen(context, builder, signature, args):
+        fn = builder.module.declare_intrinsic("llvm.rint", [args[0].type])
+        return builder.call(fn, args)
+
+    return a(a), codegen
+
+
+def _conversion(name, source, target, instruction, doc):
+    """An intrinsic that is one LLVM conversion instruction."""
+
+    def typing(typingctx, value):
+        if value != source:
+            return None
+
+        def codegen(context, builder, signature, args):
+            return getattr(builder, instruction)(args[0], context.get_value_type(target))
+
+        return target(source), codegen
+
+    typing.__name__ = name
+    typing.__doc__ = doc
+    return intrinsic(typing)
+
+
+bits_of_f32 = _conversion("bits_of_f32", _F32, _U32, "bitcast", "The 32 bits of a float32.")
+f32_of_bits = _conversion("f32_of_bits", _U32, _F32, "bitcast", "The float32 with these bits.")
+bits_of_f64 = _conversion("bits_of_f64", _F64, _U64, "bitcast", "The 64 bits of a float64.")
+f64_of_bits = _conversion("f64_of_bits", _U64, _F64, "bitcast", "The float64 with these bits.")
+f32_of_u32 = _conversion("f32_of_u32", _U32, _F32, "uitofp", "uint32 to float32, rounded.")
+f32_of_i32 = _conversion("f32_of_i32", _I32, _F32, "sitofp", "int32 to float32, rounded.")
+f64_of_i64 = _conversion("f64_of_i64", _I64, _F64, "sitofp", "int64 to float64, rounded.")
+low_word = _conversion("low_word", _U64, _U32, "trunc", "The low 32 bits.")
+i32_of_u32 = _conversion("i32_of_u32", _U32, _I32, "bitcast", "The same 32 bits, signed.")
+i64_of_u64 = _conversion("i64_of_u64", _U64, _I64, "bitcast", "The same 64 bits, signed.")

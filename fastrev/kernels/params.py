@@ -1,0 +1,71 @@
+"""The `p` of a kernel, assembled inside the loop over steps.
+
+A kernel's parameters arrive as a flat tuple: constants first, then schedules
+with a leading axis of steps.  `make_params` gives the function that picks one
+step's (and one coordinate's) values and names them.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numba import types
+from numba.extending import intrinsic
+
+from fastrev.kernels.jit import scalar
+
+
+@scalar
+def _entry(values, i, j):
+    return values[i]
+
+
+@scalar
+def _entry_of_coordinate(values, i, j):
+    return values[i, j]
+
+
+@scalar
+def _constant(value, i, j):
+    return value
+
+
+def make_params(names: Sequence[str], scheduled: Sequence[bool], per_coordinate: bool) -> Any:
+    """`params(values, i, j)`: a named tuple of the values at step i for coordinate j.
+
+    names           the fields of p, in the order of the tuple `values`
+    scheduled       which of them have a leading axis of steps
+    per_coordinate  whether a schedule's second axis is the coordinate
+    """
+    if not names:
+        return scalar(lambda values, i, j: ())
+    fields = namedtuple("Params", names)  # type: ignore[misc]
+
+    def pick(position: int, typ: Any) -> Callable[..., Any]:
+        if not scheduled[position]:
+            return _constant
+        return _entry_of_coordinate if per_coordinate and typ.ndim == 2 else _entry
+
+    @intrinsic
+    def params(typingctx, values, i, j):
+        pickers = [pick(k, t) for k, t in enumerate(values)]
+        entry_types = []
+        for picker, typ in zip(pickers, values, strict=True):
+            signature = typingctx.resolve_function_type(types.Dispatcher(picker), (typ, i, j), {})
+            entry_types.append(signature.return_type)
+        result = types.NamedTuple(tuple(entry_types), fields)
+
+        def codegen(context, builder, signature, args):
+            tuple_value, i_value, j_value = args
+            entries = []
+            for k, (picker, typ) in enumerate(zip(pickers, values, strict=True)):
+                value = builder.extract_value(tuple_value, k)
+                entry_signature = entry_types[k](typ, i, j)
+                call = context.get_function(types.Dispatcher(picker), entry_signature)
+                entry = call(builder, (value, i_value, j_value))
+                entries.append(entry)
+            return context.make_tuple(builder, result, entries)
+
+        return result(values, i, j), codegen
+
+    return params

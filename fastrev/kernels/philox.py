@@ -1,0 +1,54 @@
+"""Philox4x32-10: four random words as a pure function of counter and key.
+
+    words = philox4x32(c0, c1, c2, c3, k0, k1)
+
+Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
+1, 2, 3" (SC11), and the known answers of Random123 (`tests/kat_vectors`).
+
+Words live in the low halves of 64-bit lanes, and the high halves may hold
+rubbish: a 32 x 32 -> 64 multiply (`vpmuludq`) reads low halves only and its
+result holds both halves of the product, so a round is two multiplies, two
+shifts and two three-way xors with no shuffles.
+
+A counter is (id low, id high, block, stream | coordinate), the key the 64-bit
+seed.  So every random number has an address, and nothing is drawn in order.
+"""
+
+import numpy as np
+
+from fastrev.kernels import intrinsics as op
+from fastrev.kernels.jit import scalar
+
+_u64 = np.uint64
+_M0, _M1 = _u64(0xD2511F53), _u64(0xCD9E8D57)
+_W0, _W1 = _u64(0x9E3779B9), _u64(0xBB67AE85)
+_LOW = _u64(0xFFFFFFFF)
+_HALF = _u64(32)
+
+STREAM_INITIAL = 0x00000000
+"""Stream of the initial draw (the top byte of the last counter word)."""
+STREAM_STEP = 0x01000000
+"""Stream of the step noise."""
+STREAM_CORRECTOR = 0x02000000
+"""Stream of a corrector's noise."""
+STREAM_LOW_BITS = 0x80000000
+"""Added to a stream for the low 32 bits of float64 uniforms."""
+MAX_COORDINATES = 0x01000000
+"""Coordinates that fit beside the stream in one counter word."""
+
+
+@scalar
+def _round(c0, c1, c2, c3, k0, k1):
+    p0 = _u64((c0 & _LOW) * _M0)
+    p1 = _u64((c2 & _LOW) * _M1)
+    return (p1 >> _HALF) ^ c1 ^ k0, p1, (p0 >> _HALF) ^ c3 ^ k1, p0
+
+
+@scalar
+def philox4x32(c0, c1, c2, c3, k0, k1):
+    """Four words (uint32) for the uint64 arguments' low 32 bits."""
+    for _ in range(10):
+        c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+        k0 = _u64((k0 + _W0) & _LOW)
+        k1 = _u64((k1 + _W1) & _LOW)
+    return op.low_word(c0), op.low_word(c1), op.low_word(c2), op.low_word(c3)

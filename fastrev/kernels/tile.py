@@ -1,0 +1,276 @@
+"""The loop that everything runs in: particles, in tiles that stay in cache, over the whole grid.
+
+A tile is a range of particle ids; its state x (w, B) and noise z (8, w, B) stay
+in L1 from the first step to the last.  Kernels that treat coordinates alike
+run one coordinate at a time (w = 1); coupled ones run all of them (w = d).
+Frames leave the tile as they happen.  No number depends on where a tile or a
+shard begins: noise is addressed by (seed, particle id, step, coordinate).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastrev.kernels.cache import ContentCache
+from fastrev.kernels.fingerprint import fingerprint
+from fastrev.kernels.jit import loop, scalar
+from fastrev.kernels.noise import BLOCK_STEPS, fill_normals, uniform_at
+from fastrev.kernels.params import make_params
+from fastrev.kernels.philox import STREAM_INITIAL, STREAM_STEP
+from fastrev.kernels.specialise import Specialiser
+from fastrev.kernels.steppers import euler, euler_maruyama
+
+_u64 = np.uint64
+_ZERO, _ONE = _u64(0), _u64(1)
+_HALF, _LOW = _u64(32), _u64(0xFFFFFFFF)
+_INITIAL, _STEP = _u64(STREAM_INITIAL), _u64(STREAM_STEP)
+_PER_BLOCK = BLOCK_STEPS // 4
+
+
+@dataclass(frozen=True)
+class Part:
+    """A function (x, t, p) with the names of p's fields; `scheduled` ones vary by step."""
+
+    function: Callable[..., Any]
+    names: tuple[str, ...] = ()
+    scheduled: tuple[bool, ...] = ()
+    tiled: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What one compiled kernel does; values of parameters are not part of it.
+
+    combine is f, a, s, c -> the drift of the step (a = g^2); None runs forward.
+    draw is None where the initial state is given as an array.
+    """
+
+    dtype: str
+    drift: Part
+    diffusion: Part
+    score: Part | None = None
+    combine: Callable[..., Any] | None = None
+    noisy: bool = True
+    draw: Callable[..., Any] | None = None
+    draw_names: tuple[str, ...] = ()
+    draw_uses: tuple[bool, bool, bool] = (False, False, False)
+
+    @property
+    def coupled(self) -> bool:
+        """Whether a step needs all coordinates of a particle at once."""
+        return self.score is not None and self.score.tiled
+
+    def fingerprint(self) -> str:
+        """A content hash of everything that is compiled in."""
+        parts = [self.dtype, self.noisy, self.combine, self.draw, self.draw_names, self.draw_uses]
+        for part in (self.drift, self.diffusion, self.score):
+            if part is not None:
+                parts += [part.function, part.names, part.scheduled, part.tiled]
+        return fingerprint(*parts)
+
+
+def make_kernel(recipe: Recipe) -> Any:
+    """The compiled loop for a recipe; see `_make_run` for its arguments."""
+    build = Specialiser(recipe.dtype)
+    real = np.dtype(recipe.dtype).type
+    run = _make_run(
+        _make_advance(recipe, build, real),
+        _make_draw(recipe, build, real),
+        fill_normals[recipe.dtype],
+        recipe,
+    )
+    run._cache = ContentCache(recipe.fingerprint())
+    return run
+
+
+def _make_part(part: Part | None, build: Specialiser) -> tuple[Any, Any]:
+    """The jitted function of a part, and the one that assembles its p."""
+    if part is None:
+        return scalar(_nothing), make_params((), (), per_coordinate=True)
+    params = make_params(part.names, part.scheduled, per_coordinate=not part.tiled)
+    return (build.loop if part.tiled else build.scalar)(part.function), params
+
+
+def _nothing(x, t, p):
+    return x
+
+
+def _forward_drift(f, a, s, c):
+    return f
+
+
+def _make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
+    """`advance(x, z, s, work, i, j0, t, h, root, c, tables)`: step i for a tile, in place."""
+    drift, drift_params = _make_part(recipe.drift, build)
+    diffusion, diffusion_params = _make_part(recipe.diffusion, build)
+    score, score_params = _make_part(recipe.score, build)
+    combine = build.scalar(recipe.combine or _forward_drift)
+    step = euler_maruyama if recipe.noisy else euler
+
+    @loop
+    def advance_coordinate(x, z, s, work, i, j0, t, h, root, c, tables):
+        f_p = drift_params(tables[0], i, j0)
+        g_p = diffusion_params(tables[1], i, j0)
+        s_p = score_params(tables[2], i, j0)
+        row, noise = x[0], z[0]
+        for l in range(len(row)):
+            v = row[l]
+            f = real(drift(v, t, f_p))
+            g = real(diffusion(v, t, g_p))
+            b = combine(f, g * g, real(score(v, t, s_p)), c)
+            row[l] = step(v, b, g, h, root, noise[l])
+
+    @loop
+    def advance_coupled(x, z, s, work, i, j0, t, h, root, c, tables):
+        score(x, t, score_params(tables[2], i, j0), s, work)
+        for j in range(len(x)):
+            f_p = drift_params(tables[0], i, j)
+            g_p = diffusion_params(tables[1], i, j)
+            row, noise, pull = x[j], z[j], s[j]
+            for l in range(len(row)):
+                v = row[l]
+                f = real(drift(v, t, f_p))
+                g = real(diffusion(v, t, g_p))
+                b = combine(f, g * g, pull[l], c)
+                row[l] = step(v, b, g, h, root, noise[l])
+
+    return advance_coupled if recipe.coupled else advance_coordinate
+
+
+def _make_draw(recipe: Recipe, build: Specialiser, real: Any) -> Any:
+    """`start(x, z, low, high, j0, k0, k1, x0, a, values)`: the initial state of a tile."""
+    if recipe.draw is None:
+
+        @loop
+        def copy(x, z, low, high, j0, k0, k1, x0, a, values):
+            for j in range(x.shape[0]):
+                for l in range(x.shape[1]):
+                    x[j, l] = x0[a + l, j0 + j]
+
+        return copy
+
+    draw = build.scalar(recipe.draw)
+    uses_u, uses_v, uses_z = recipe.draw_uses
+    fill = fill_normals[recipe.dtype]
+    params = make_params(recipe.draw_names, [False] * len(recipe.draw_names), per_coordinate=False)
+
+    @loop
+    def start(x, z, low, high, j0, k0, k1, x0, a, values):
+        p = params(values, 0, 0)
+        for w in range(x.shape[0]):
+            j = j0 + w
+            if uses_z:
+                fill(z, w, low, high, _ZERO, _u64(_INITIAL | _u64(j)), k0, k1)
+            for l in range(x.shape[1]):
+                i = _u64(low + _u64(l))
+                u = v = 0.5
+                if uses_u:
+                    u = uniform_at(i, high, _ONE, _INITIAL, k0, k1)
+                if uses_v:
+                    v = uniform_at(i, high, _ZERO, _u64(_INITIAL | _u64(j)), k0, k1)
+                x[w, l] = real(draw(j, u, v, z[0, w, l], p))
+
+    return start
+
+
+def _make_run(advance: Any, start: Any, fill: Any, recipe: Recipe) -> Any:
+    """The kernel of a range of particle ids.
+
+    run(frames, frame_steps, first, base, x0, seed, width, tile, t, h, root, c, tables, values)
+
+    frames       (F, n, d) output: particle first + i at row base + i
+    frame_steps  (F,) increasing step numbers, 0 for the initial state
+    first, base  first particle id and its row
+    count        number of particles
+    x0           (n, d) initial states by row, or (0, 0)
+    width, tile  coordinates and particles that a tile holds; tile is a power of two
+    t, h, root   (S,) forward time, signed step, sqrt|h| times the noise factor
+    c            the score's factor in the drift
+    tables       parameters of drift, diffusion and score
+    values       parameters of the initial draw
+
+    Returns the number of particles whose final state is not finite.
+    """
+    noisy = recipe.noisy
+
+    @loop
+    def run(
+        frames,
+        frame_steps,
+        first,
+        base,
+        count,
+        x0,
+        seed,
+        width,
+        tile,
+        t,
+        h,
+        root,
+        c,
+        tables,
+        values,
+    ):
+        d = frames.shape[2]
+        steps = len(t)
+        k0, k1 = _u64(seed & _LOW), _u64(seed >> _HALF)
+        x_room = np.empty(width * tile, frames.dtype)
+        s_room = np.empty(width * tile, frames.dtype)
+        work_room = np.empty(3 * tile, frames.dtype)
+        z_room = np.zeros(BLOCK_STEPS * width * tile, frames.dtype)
+        lost = 0
+        done = 0
+        while done < count:
+            identity = _u64(first + _u64(done))
+            # tiles end at multiples of their size, so the high word is one for all of a tile
+            size = min(tile - np.int64(identity % _u64(tile)), count - done)
+            low, high = _u64(identity & _LOW), _u64(identity >> _HALF)
+            # contiguous at every size, or the loops over lanes would not vectorise
+            x = x_room[: width * size].reshape((width, size))
+            s = s_room[: width * size].reshape((width, size))
+            work = work_room[: 3 * size].reshape((3, size))
+            z = z_room[: BLOCK_STEPS * width * size].reshape((BLOCK_STEPS, width, size))
+            a = base + done
+            for j0 in range(0, d, width):
+                start(x, z, low, high, j0, k0, k1, x0, a, values)
+                f = 0
+                if frame_steps[0] == 0:
+                    _keep(frames, 0, a, j0, x)
+                    f = 1
+                for i0 in range(0, steps, BLOCK_STEPS):
+                    if noisy:
+                        block = _u64(i0 // BLOCK_STEPS * _PER_BLOCK)
+                        for w in range(width):
+                            address = _u64(_STEP | _u64(j0 + w))
+                            fill(z, w, low, high, block, address, k0, k1)
+                    for i in range(i0, min(i0 + BLOCK_STEPS, steps)):
+                        advance(x, z[i - i0], s, work, i, j0, t[i], h[i], root[i], c, tables)
+                        if f < len(frame_steps) and frame_steps[f] == i + 1:
+                            _keep(frames, f, a, j0, x)
+                            f += 1
+                lost += _not_finite(x)
+            done += size
+        return lost
+
+    return run
+
+
+@loop
+def _keep(frames, f, a, j0, x):
+    """Store a tile's state as rows of one frame."""
+    for j in range(x.shape[0]):
+        for l in range(x.shape[1]):
+            frames[f, a + l, j0 + j] = x[j, l]
+
+
+@loop
+def _not_finite(x):
+    """How many entries are infinite or NaN."""
+    lost = 0
+    for j in range(x.shape[0]):
+        for l in range(x.shape[1]):
+            if x[j, l] - x[j, l] != 0:  # NaN, also for an infinity
+                lost += 1
+    return lost

@@ -1,0 +1,1 @@
+"""Scores from data (anything heavy is imported on use)."""

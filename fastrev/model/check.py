@@ -1,0 +1,79 @@
+"""Checks of user input: one clear error that names the field, what came, what is allowed."""
+
+import math
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class InputError(ValueError):
+    """A value the user gave cannot be used; the message names the field."""
+
+
+def number(field: str, value: Any) -> float:
+    """A finite real number.  Raises InputError."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{field} must be a finite number, got {value!r}") from None
+    if not math.isfinite(result):
+        raise InputError(f"{field} must be a finite number, got {value!r}")
+    return result
+
+
+def positive(field: str, value: Any) -> float:
+    """A finite number > 0.  Raises InputError."""
+    result = number(field, value)
+    if result <= 0.0:
+        raise InputError(f"{field} must be positive, got {value!r}")
+    return result
+
+
+def non_negative(field: str, value: Any) -> float:
+    """A finite number >= 0.  Raises InputError."""
+    result = number(field, value)
+    if result < 0.0:
+        raise InputError(f"{field} must not be negative, got {value!r}")
+    return result
+
+
+def finite_array(field: str, value: Any, ndim: Iterable[int]) -> Array:
+    """A read-only float64 copy with one of the allowed dimensions and no NaN or infinity.
+
+    Raises InputError.
+    """
+    allowed = tuple(ndim)
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{field} must be an array of numbers, got {value!r}") from None
+    if array.ndim not in allowed or array.size == 0:
+        dims = " or ".join(f"{n}-D" for n in allowed)
+        raise InputError(f"{field} must be a non-empty {dims} array, got shape {array.shape}")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        where = np.argwhere(bad)[0]
+        index = f" at index {tuple(int(i) for i in where)}" if array.ndim else ""
+        raise InputError(f"{field} must be finite, got {array[tuple(where)]}{index}")
+    array.setflags(write=False)
+    return array
+
+
+def positive_array(field: str, value: Any, ndim: Iterable[int]) -> Array:
+    """A finite array with every entry > 0.  Raises InputError."""
+    array = finite_array(field, value, ndim)
+    if np.any(array <= 0.0):
+        raise InputError(f"{field} must be positive, got {float(array.min())!r}")
+    return array
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint naming the known word closest to `word`, and all of them if none is close."""
+    words = sorted(known)
+    close = get_close_matches(word, words, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(words)}"

@@ -1,0 +1,56 @@
+"""A kernel: a plain function `(x, t, p)` together with what fills `p`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from fastrev.model import check
+from fastrev.model.check import Array, InputError
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A function of (x, t, p), compiled by the engine for one dtype.
+
+    function   `(x, t, p) -> float` for shape "coordinate": x is one coordinate and
+               the same function serves every coordinate.  `(x, t, p, out, work) -> None`
+               for shape "tile": x and out are (d, B) arrays, work is (3, B) scratch.
+    params     constants: a NamedTuple of floats and small arrays, or ().
+    schedule   per-step values: times (S,) -> {name: (S, ...)}, evaluated in float64
+               and cast once.  A coordinate kernel sees entry [i] of (S,) and entry
+               [i, j] of (S, d); a tile kernel sees [i], whatever its shape.
+    The fields of `p` are those of `params`, then those of the schedule.
+    """
+
+    function: Callable[..., Any]
+    params: Any = ()
+    schedule: Callable[[Array], Mapping[str, Array]] | None = None
+    shape: Literal["coordinate", "tile"] = "coordinate"
+
+    def constants(self) -> dict[str, Array]:
+        """The params by name, as float64 arrays of dimension 0 or more."""
+        return named_params("params", self.params)
+
+    def scheduled(self, times: Array) -> dict[str, Array]:
+        """The schedule at these times: name -> (S, ...) float64."""
+        if self.schedule is None:
+            return {}
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return dict(self.schedule(times))
+
+
+def named_params(field: str, params: Any) -> dict[str, Array]:
+    """A NamedTuple (or ()) of numbers and arrays as a dict.  Raises InputError."""
+    if isinstance(params, tuple) and not params:
+        return {}
+    names = getattr(params, "_fields", None)
+    if names is None:
+        raise InputError(
+            f"{field} must be a NamedTuple of floats and small arrays, or (), got {params!r}"
+        )
+    return {
+        name: check.finite_array(f"{field}.{name}", getattr(params, name), ndim=(0, 1, 2, 3))
+        for name in names
+    }

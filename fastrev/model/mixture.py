@@ -1,0 +1,99 @@
+"""Gaussian mixtures: density, distribution function, score, moments.
+
+    p(x) = sum_k w_k N(x; m_k, v_k)      (diagonal covariances)
+
+Every closed-form marginal is one of these, with K = 1 for a Gaussian.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastrev.model.check import Array, InputError
+
+_BLOCK = 1 << 21
+"""Entries of the largest temporary array."""
+
+
+@dataclass(frozen=True)
+class Components:
+    """weights (K,) with sum 1, means (K, d), variances (K, d); d = 1 serves every coordinate."""
+
+    weights: Array
+    means: Array
+    variances: Array
+
+    def affine(self, scale: float, shift: float, variance: float) -> "Components":
+        """The law of scale X + shift + N(0, variance)."""
+        return Components(
+            self.weights, scale * self.means + shift, scale**2 * self.variances + variance
+        )
+
+
+def rows(x: ArrayLike) -> tuple[Array, tuple[int, ...]]:
+    """x as (N, d) rows, and the shape that N densities get back.  Raises InputError."""
+    x = np.asarray(x, dtype=np.float64)
+    if x.ndim == 2:
+        return x, (x.shape[0],)
+    if x.ndim < 2:
+        return x.reshape(-1, 1), x.shape
+    raise InputError(f"x must be (N, d) rows or points on the line, got shape {x.shape}")
+
+
+def moments(c: Components) -> tuple[Array, Array]:
+    """Mean and variance of each coordinate."""
+    mean = c.weights @ c.means
+    return mean, c.weights @ (c.variances + (c.means - mean) ** 2)
+
+
+def pdf(c: Components, x: ArrayLike) -> Array:
+    """The density at each point."""
+    points, shape = rows(x)
+    parts = [np.exp(_log_density(c, block)[0]) for block in _blocks(c, points)]
+    return np.concatenate([np.zeros(0), *parts]).reshape(shape)
+
+
+def score(c: Components, x: ArrayLike) -> Array:
+    """grad log p = sum_k share_k(x) (m_k - x)/v_k, in the shape of x."""
+    points, _ = rows(x)
+    parts = [np.zeros((0, points.shape[1]))]
+    for block in _blocks(c, points):
+        _, share = _log_density(c, block)
+        parts.append(np.einsum("nk,nkd->nd", share, (c.means - block[:, None, :]) / c.variances))
+    return np.concatenate(parts).reshape(np.shape(x))
+
+
+def cdf(c: Components, x: ArrayLike) -> Array:
+    """P(X <= x), for one coordinate.  Raises InputError."""
+    from scipy.special import ndtr
+
+    if c.means.shape[1] != 1:
+        raise InputError(f"cdf is for one coordinate; the distribution has {c.means.shape[1]}")
+    points, shape = rows(x)
+    result = np.zeros(len(points))
+    for w, m, v in zip(c.weights, c.means[:, 0], c.variances[:, 0], strict=True):
+        if v > 0.0:
+            result += w * ndtr((points[:, 0] - m) / np.sqrt(v))
+        else:
+            result += w * (points[:, 0] >= m)
+    return result.reshape(shape)
+
+
+def _blocks(c: Components, points: Array) -> Iterator[Array]:
+    """Rows in blocks that keep temporaries of (rows, K, d) bounded."""
+    size = max(1, _BLOCK // (len(c.weights) * points.shape[1]))
+    return (points[i : i + size] for i in range(0, len(points), size))
+
+
+def _log_density(c: Components, points: Array) -> tuple[Array, Array]:
+    """log p (N,) and each component's share of it (N, K)."""
+    d = points.shape[1]
+    spread = np.broadcast_to(c.variances, (len(c.weights), d))
+    squares = ((points[:, None, :] - c.means) ** 2 / c.variances).sum(axis=2)
+    logs = np.log(c.weights) - 0.5 * (squares + np.log(2 * np.pi * spread).sum(axis=1))
+    peak = logs.max(axis=1, keepdims=True)
+    shares = np.exp(logs - peak)
+    total = shares.sum(axis=1, keepdims=True)
+    return (peak + np.log(total))[:, 0], shares / total

@@ -1,0 +1,103 @@
+"""Time reversal: the only file that holds Anderson's minus sign.
+
+A process dx = f dt + G dw with marginals p_t, run from T down to 0 by
+
+    dx = [f - (1 + eta^2)/2 a s] dt + eta G dw,   a = G G^T,  s = grad log p_t,  dt < 0
+
+has the same marginals for every eta >= 0.  eta = 1 is Anderson's reverse-time
+process (Stochastic Process. Appl. 12 (1982) 313), eta = 0 the probability-flow
+ODE (Song et al. 2021, arXiv:2011.13456, eq. 13).  The divergence of a, which a
+G that depends on x would add, is not here, and such a G is refused.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fastrev.model import check
+from fastrev.model.check import InputError
+from fastrev.model.kernel import Kernel
+from fastrev.model.process import Terms
+
+
+class HasTerms(Protocol):
+    """A forward process: anything with drift and diffusion kernels."""
+
+    @property
+    def dim(self) -> int | None:
+        """Coordinates it asks for."""
+
+    @property
+    def horizon(self) -> float:
+        """The last time at which it is defined."""
+
+    def terms(self) -> Terms:
+        """Drift and diffusion."""
+
+
+class HasKernel(Protocol):
+    """A score: anything that becomes a kernel at a given dimension."""
+
+    @property
+    def dim(self) -> int | None:
+        """Coordinates it asks for."""
+
+    def as_kernel(self, dim: int) -> Kernel:
+        """The kernel at this dimension."""
+
+
+def reverse_drift(f, a, s, c):  # type: ignore[no-untyped-def]
+    """f - c a s, with c = (1 + eta^2)/2."""
+    return f - (c * a) * s
+
+
+@dataclass(frozen=True)
+class Reverse:
+    """The reverse-time process of `process`; made by `reverse`."""
+
+    process: HasTerms
+    score: HasKernel
+    noise: float = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.process, Reverse) or not hasattr(self.process, "terms"):
+            raise InputError(f"reverse: process must be a forward process, got {self.process!r}")
+        if not hasattr(self.score, "as_kernel"):
+            raise InputError(
+                f"reverse: score must be a score, such as process.score(p0) or "
+                f"Score(kernel), got {self.score!r}"
+            )
+        check.non_negative("noise", self.noise)
+        if getattr(self.process, "noise", "scalar") != "scalar":
+            raise InputError(
+                "reverse: the diffusion must not depend on x (noise='scalar'), "
+                f"got noise={self.process.noise!r}"  # type: ignore[attr-defined]
+            )
+
+    @property
+    def dim(self) -> int | None:
+        """Coordinates that process or score ask for."""
+        return self.process.dim or self.score.dim
+
+    @property
+    def horizon(self) -> float:
+        """The last time at which the forward process is defined."""
+        return self.process.horizon
+
+    @property
+    def correction(self) -> float:
+        """c = (1 + eta^2)/2."""
+        return 0.5 * (1.0 + self.noise**2)
+
+
+def reverse(process: Any, score: Any, noise: float = 1.0) -> Reverse:
+    """The process that runs from T down to 0 with the marginals of `process`.
+
+        dx = [f - (1 + noise^2)/2 G G^T s] dt + noise G dw
+
+    process   a forward process
+    score     its score: `process.score(p0)`, or `Score(kernel, params)`
+    noise     eta >= 0: 1 is Anderson's process, 0 the probability-flow ODE
+
+    Raises InputError.
+    """
+    return Reverse(process, score, noise)

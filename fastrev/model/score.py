@@ -1,0 +1,191 @@
+"""Scores: s(x,t) = grad log p_t(x), exact or the user's own."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastrev.model.check import Array, InputError
+from fastrev.model.distribution import Distribution, Empirical, agree
+from fastrev.model.kernel import Kernel, named_params
+
+if TYPE_CHECKING:
+    from fastrev.model.process import Process
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score from the user's function `(x, t, p) -> float`, for each coordinate.
+
+    kernel   an ordinary Python function; x is one coordinate, t the forward time
+    params   a NamedTuple of floats and small arrays, or ()
+
+    Raises InputError.
+    """
+
+    kernel: Callable[..., Any]
+    params: Any = ()
+    dim: int | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(self.kernel):
+            raise InputError(f"Score.kernel must be a function (x, t, p), got {self.kernel!r}")
+        if self.dim is not None:
+            raise InputError(f"Score.dim must be None (one coordinate at a time), got {self.dim!r}")
+        named_params("Score.params", self.params)
+
+    def as_kernel(self, dim: int) -> Kernel:
+        """The function itself, whatever the dimension."""
+        return Kernel(self.kernel, self.params)
+
+
+class Points(NamedTuple):
+    """Params of `empirical_score`: the data, shape (M, d)."""
+
+    points: Array
+
+
+@dataclass(frozen=True)
+class ExactScore:
+    """grad log p_t of a process with Gaussian transitions started at law p0."""
+
+    process: "Process"
+    p0: Distribution
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.p0, Distribution):
+            raise InputError(f"p0 must be a distribution, got {self.p0!r}")
+        self.p0.components()
+
+    @property
+    def dim(self) -> int | None:
+        """Coordinates of p0."""
+        return self.p0.dim
+
+    def as_kernel(self, dim: int) -> Kernel:
+        """(m(t) - x)/v(t) for one component, tile by tile for several."""
+        agree(self.p0.dim, dim)
+        components = self.p0.components()
+        if len(components.weights) == 1:
+            return Kernel(gaussian_score, schedule=self._gaussian_schedule)
+        if isinstance(self.p0, Empirical):
+            return Kernel(
+                empirical_score,
+                params=Points(components.means),
+                schedule=self._empirical_schedule,
+                shape="tile",
+            )
+        return Kernel(
+            mixture_score,
+            schedule=lambda times: self._mixture_schedule(times, dim),
+            shape="tile",
+        )
+
+    def _gaussian_schedule(self, times: Array) -> Mapping[str, Array]:
+        scale, shift, variance = self.process.transition(times)
+        c = self.p0.components()
+        mean = scale[:, None] * c.means[0] + shift[:, None]
+        spread = scale[:, None] ** 2 * c.variances[0] + variance[:, None]
+        return {"mean": mean, "precision": 1.0 / spread}
+
+    def _mixture_schedule(self, times: Array, dim: int) -> Mapping[str, Array]:
+        scale, shift, variance = (v[:, None, None] for v in self.process.transition(times))
+        c = self.p0.components()
+        shape = (len(times), len(c.weights), dim)
+        spread = np.broadcast_to(scale**2 * c.variances + variance, shape)
+        return {
+            "log_weight": np.log(c.weights) - 0.5 * np.log(spread).sum(axis=2),
+            "mean": np.array(np.broadcast_to(scale * c.means + shift, shape)),
+            "precision": 1.0 / spread,
+        }
+
+    def _empirical_schedule(self, times: Array) -> Mapping[str, Array]:
+        scale, shift, variance = self.process.transition(times)
+        return {"scale": scale, "shift": shift, "precision": 1.0 / variance}
+
+
+def gaussian_score(x, t, p):  # type: ignore[no-untyped-def]
+    """(m - x)/v."""
+    return (p.mean - x) * p.precision
+
+
+def mixture_score(x, t, p, out, work):  # type: ignore[no-untyped-def]
+    """sum_k share_k (m_k - x)/v_k, with shares as a softmax of the log densities."""
+    d, width = x.shape
+    peak, total, logit = work[0], work[1], work[2]
+    for l in range(width):
+        peak[l] = -math.inf
+        total[l] = 0.0
+    for k in range(len(p.log_weight)):
+        _component_logit(x, p, k, logit)  # type: ignore[no-untyped-call]
+        for l in range(width):
+            peak[l] = logit[l] if logit[l] > peak[l] else peak[l]
+    for j in range(d):
+        for l in range(width):
+            out[j, l] = 0.0
+    for k in range(len(p.log_weight)):
+        _component_logit(x, p, k, logit)  # type: ignore[no-untyped-call]
+        for l in range(width):
+            logit[l] = math.exp(logit[l] - peak[l])
+            total[l] += logit[l]
+        for j in range(d):
+            mean, precision = p.mean[k, j], p.precision[k, j]
+            for l in range(width):
+                out[j, l] += logit[l] * ((mean - x[j, l]) * precision)
+    for j in range(d):
+        for l in range(width):
+            out[j, l] = out[j, l] / total[l]
+
+
+def _component_logit(x, p, k, logit):  # type: ignore[no-untyped-def]
+    """log w_k N(x; m_k, v_k), up to a constant, for each lane."""
+    weight = p.log_weight[k]
+    for l in range(len(logit)):
+        logit[l] = weight
+    for j in range(len(x)):
+        mean, half = p.mean[k, j], 0.5 * p.precision[k, j]
+        for l in range(len(logit)):
+            away = x[j, l] - mean
+            logit[l] -= half * (away * away)
+
+
+def empirical_score(x, t, p, out, work):  # type: ignore[no-untyped-def]
+    """(sum_k share_k m_k - x)/v for equal weights and one common variance."""
+    d, width = x.shape
+    peak, total, logit = work[0], work[1], work[2]
+    for l in range(width):
+        peak[l] = -math.inf
+        total[l] = 0.0
+    for k in range(len(p.points)):
+        _point_logit(x, p, k, logit)  # type: ignore[no-untyped-call]
+        for l in range(width):
+            peak[l] = logit[l] if logit[l] > peak[l] else peak[l]
+    for j in range(d):
+        for l in range(width):
+            out[j, l] = 0.0
+    for k in range(len(p.points)):
+        _point_logit(x, p, k, logit)  # type: ignore[no-untyped-call]
+        for l in range(width):
+            logit[l] = math.exp(logit[l] - peak[l])
+            total[l] += logit[l]
+        for j in range(d):
+            mean = p.scale * p.points[k, j] + p.shift
+            for l in range(width):
+                out[j, l] += logit[l] * mean
+    for j in range(d):
+        for l in range(width):
+            out[j, l] = (out[j, l] / total[l] - x[j, l]) * p.precision
+
+
+def _point_logit(x, p, k, logit):  # type: ignore[no-untyped-def]
+    """log N(x; m_k, v), up to a constant, for each lane."""
+    half = 0.5 * p.precision
+    for l in range(len(logit)):
+        logit[l] = 0.0
+    for j in range(len(x)):
+        mean = p.scale * p.points[k, j] + p.shift
+        for l in range(len(logit)):
+            away = x[j, l] - mean
+            logit[l] -= half * (away * away)

@@ -1,0 +1,58 @@
+"""A user's own forward SDE."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastrev.model import check
+from fastrev.model.check import InputError
+from fastrev.model.kernel import Kernel, named_params
+from fastrev.model.process import Terms
+
+
+def _constant_diffusion(x, t, p):  # type: ignore[no-untyped-def]
+    return p.g
+
+
+@dataclass(frozen=True)
+class SDE:
+    """dx = f(x,t) dt + g dw from ordinary Python functions `(x, t, p)`.
+
+    drift      f; x is one coordinate and the same function serves every coordinate
+    diffusion  g, a function or a number; of t alone for noise="scalar"
+    params     NamedTuple of floats and small arrays, seen as p; new values never recompile
+    dim        None: any number of coordinates, treated alike
+    noise      "scalar" g(t), or "diagonal" g(x,t) per coordinate (Itô)
+
+    Raises InputError.
+    """
+
+    drift: Callable[..., Any]
+    diffusion: Any
+    params: Any = ()
+    dim: int | None = None
+    noise: str = "scalar"
+
+    horizon = float("inf")
+
+    def __post_init__(self) -> None:
+        if not callable(self.drift):
+            raise InputError(f"SDE.drift must be a function (x, t, p), got {self.drift!r}")
+        if not callable(self.diffusion):
+            check.non_negative("SDE.diffusion", self.diffusion)
+        if self.dim is not None:
+            raise InputError(f"SDE.dim must be None (one coordinate at a time), got {self.dim!r}")
+        if self.noise not in ("scalar", "diagonal"):
+            raise InputError(f"SDE.noise must be 'scalar' or 'diagonal', got {self.noise!r}")
+        named_params("SDE.params", self.params)
+
+    def terms(self) -> Terms:
+        """The functions as kernels."""
+        if callable(self.diffusion):
+            diffusion = Kernel(self.diffusion, self.params)
+        else:
+            constant = float(self.diffusion)
+            diffusion = Kernel(
+                _constant_diffusion, schedule=lambda times: {"g": 0.0 * times + constant}
+            )
+        return Terms(Kernel(self.drift, self.params), diffusion)

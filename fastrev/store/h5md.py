@@ -1,0 +1,196 @@
+"""The file: H5MD 1.1, whole and valid before the first step.
+
+Every dataset is contiguous and allocated at creation, and the HDF5 handle is
+then closed.  Rows go to the data's byte offset with plain positioned writes, so
+no metadata changes while a run writes: a reader needs no SWMR, and a killed
+writer leaves a valid file.  A shard's byte in `/fastrev/shards` is set after its
+rows are on disk; that byte is the commit.
+
+    /h5md                                   version, author, creator
+    /particles/trajectory/box               dimension, boundary
+    /particles/trajectory/position/value    (F, N, D) float32 or float64
+    /particles/trajectory/position/step     (F,) step numbers
+    /particles/trajectory/position/time     (F,) elapsed time |t - t_start|, increasing
+    /observables/forward_time/value         (F,) the forward time t
+    /fastrev/shards                         (shards,) 1 where committed
+    /fastrev/specification                  the run as TOML
+    /fastrev/arrays/*                       arrays too large for TOML
+    /fastrev/summary                        (3,) seconds, compile seconds, non-finite; NaN before
+    /fastrev                                attributes: format, seed, versions, host, ...
+
+Specification: https://h5md.nongnu.org/h5md.html
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT = 1
+"""Version of the `/fastrev` group."""
+
+VALUE = "/particles/trajectory/position/value"
+SHARDS = "/fastrev/shards"
+SUMMARY = "/fastrev/summary"
+
+
+class StoreError(ValueError):
+    """A file that cannot be made, or is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its run."""
+
+    n: int
+    dim: int
+    dtype: str
+    frame_steps: NDArray[np.int64]
+    times: NDArray[np.float64]
+    t_start: float
+    shard_size: int
+    seed: int
+    specification: str
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(F, N, D)."""
+        return len(self.frame_steps), self.n, self.dim
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the frames in bytes."""
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+    @property
+    def shard_count(self) -> int:
+        """Number of shards."""
+        return -(-self.n // self.shard_size)
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """Where raw data starts, in bytes from the beginning of the file."""
+
+    value: int
+    shards: int
+    summary: int
+
+
+def check_target(path: Path, nbytes: int, overwrite: bool) -> None:
+    """Refuse a target that exists, cannot be written or lacks room.  Raises StoreError."""
+    if path.is_dir():
+        raise StoreError(f"out must be a file, got the directory {path}")
+    if path.exists() and not overwrite:
+        raise StoreError(f"out exists and is kept: {path} (allow it with overwrite)")
+    folder = path.parent
+    if not folder.is_dir():
+        raise StoreError(f"out: there is no directory {folder}")
+    if not os.access(folder, os.W_OK):
+        raise StoreError(f"out: the directory {folder} cannot be written")
+    room = shutil.disk_usage(folder).free
+    if path.exists():
+        room += path.stat().st_size
+    if nbytes > room:
+        raise StoreError(
+            f"out needs {nbytes / 1e9:.2f} GB and {folder} has {room / 1e9:.2f} GB free; "
+            "keep fewer frames or particles"
+        )
+
+
+def create(path: Path, header: Header, overwrite: bool = False) -> Offsets:
+    """Make the whole file, all data allocated, no shard committed.
+
+    The file is prepared beside the target and moved there when whole, so a failure
+    leaves nothing.  Raises StoreError.
+    """
+    check_target(path, header.nbytes, overwrite)
+    partial = path.with_name(path.name + ".creating")
+    try:
+        with h5py.File(partial, "w", libver=("earliest", "v110")) as file:
+            offsets = _fill(file, header)
+        _reserve(partial)
+        os.replace(partial, path)
+    except OSError as error:
+        raise StoreError(f"out: {path} cannot be made: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return offsets
+
+
+def _fill(file: h5py.File, header: Header) -> Offsets:
+    _write_h5md(file)
+    trajectory = file.create_group("particles/trajectory")
+    box = trajectory.create_group("box")
+    box.attrs["dimension"] = np.int32(header.dim)
+    box.attrs["boundary"] = np.array([b"none"] * header.dim, dtype="S4")
+    position = trajectory.create_group("position")
+    position["step"] = header.frame_steps
+    position["time"] = np.abs(header.times - header.t_start)
+    value = _allocate(position, "value", header.shape, np.dtype(header.dtype))
+    forward = file.create_group("observables/forward_time")
+    forward["step"] = position["step"]
+    forward["time"] = position["time"]
+    forward["value"] = header.times
+    own = file.create_group("fastrev")
+    own["specification"] = np.bytes_(header.specification.encode())
+    for name, array in header.arrays.items():
+        own.create_dataset(f"arrays/{name}", data=array)
+    attributes = {"format": np.int32(FORMAT), "seed": np.uint64(header.seed)}
+    own.attrs.update(attributes | {"shard_size": np.int64(header.shard_size)})
+    for name, text in header.provenance.items():
+        own.attrs[name] = np.bytes_(text.encode())
+    shards = _allocate(own, "shards", (header.shard_count,), np.dtype(np.uint8))
+    shards[...] = 0
+    summary = _allocate(own, "summary", (3,), np.dtype(np.float64))
+    summary[...] = np.nan
+    return Offsets(value.id.get_offset(), shards.id.get_offset(), summary.id.get_offset())
+
+
+def _write_h5md(file: h5py.File) -> None:
+    """The root group of H5MD; strings are fixed-length, as its readers expect."""
+    root = file.create_group("h5md")
+    root.attrs["version"] = np.array([1, 1], dtype=np.int32)
+    author = root.create_group("author")
+    author.attrs["name"] = np.bytes_((os.environ.get("USER") or "unknown").encode())
+    creator = root.create_group("creator")
+    creator.attrs["name"] = np.bytes_(b"fastrev")
+    creator.attrs["version"] = np.bytes_(_version().encode())
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("fastrev")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _allocate(
+    group: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> h5py.Dataset:
+    """A contiguous dataset with its space allocated now and not filled."""
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_layout(h5py.h5d.CONTIGUOUS)
+    plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple(shape)
+    kind = h5py.h5t.py_create(dtype, logical=True)
+    identity = h5py.h5d.create(group.id, name.encode(), kind, space, plist)
+    return h5py.Dataset(identity)
+
+
+def _reserve(path: Path) -> None:
+    """Claim the disk space, so that a full disk shows now and not half-way."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)

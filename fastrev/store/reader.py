@@ -1,0 +1,115 @@
+"""Reading a run's file: header, committed shards, frames on demand."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrev.store.h5md import FORMAT, SHARDS, SUMMARY, VALUE, Header, StoreError
+
+
+def read_header(path: str | Path, arrays: bool = True) -> Header:
+    """The header of a run's file.  Raises StoreError where it is none."""
+    with open_file(path) as file:
+        own, position = file["fastrev"], file["particles/trajectory/position"]
+        shape, dtype = file[VALUE].shape, file[VALUE].dtype
+        stored = own["arrays"] if arrays and "arrays" in own else {}
+        texts = {k: _text(v) for k, v in own.attrs.items() if isinstance(v, bytes | np.bytes_)}
+        times = file["observables/forward_time/value"][:]
+        elapsed = position["time"][:]
+        ahead = len(times) < 2 or times[-1] >= times[0]
+        return Header(
+            n=int(shape[1]),
+            dim=int(shape[2]),
+            dtype=dtype.name,
+            frame_steps=position["step"][:],
+            times=times,
+            t_start=float(times[0] - elapsed[0] if ahead else times[0] + elapsed[0]),
+            shard_size=int(own.attrs["shard_size"]),
+            seed=int(own.attrs["seed"]),
+            specification=_text(own["specification"][()]),
+            provenance=texts,
+            arrays={name: stored[name][()] for name in stored},
+        )
+
+
+def open_file(path: str | Path) -> h5py.File:
+    """The file, open for reading.  Raises StoreError where it is no run's file."""
+    path = Path(path)
+    if not path.exists():
+        raise StoreError(f"there is no file {path}")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise StoreError(f"{path} is not an HDF5 file, or is damaged: {error}") from None
+    if SHARDS not in file or VALUE not in file:
+        file.close()
+        raise StoreError(f"{path} is an HDF5 file, but not of a fastrev run")
+    version = int(file["fastrev"].attrs["format"])
+    if version > FORMAT:
+        file.close()
+        raise StoreError(
+            f"{path} has format {version}, made by a newer fastrev; this one reads up to {FORMAT}"
+        )
+    return file
+
+
+def _text(value: Any) -> str:
+    return bytes(value).decode()
+
+
+def read_summary(path: str | Path) -> tuple[float, float, float]:
+    """Seconds, compile seconds, non-finite particles; NaN where the run has not ended."""
+    with open_file(path) as file:
+        seconds, compile_seconds, lost = (float(v) for v in file[SUMMARY][:])
+    return seconds, compile_seconds, lost
+
+
+class FileFrames:
+    """The committed frames (F, N, D) of a file, read as they are indexed.
+
+    Indexing follows NumPy: `frames[i]`, `frames[:, a:b]`, `frames[-1, 5]`; nothing
+    else is loaded.  The file may still be growing: N counts the particles of the
+    committed shards from the first on.
+    """
+
+    ndim = 3
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        with open_file(path) as file:
+            self._shape: tuple[int, int, int] = file[VALUE].shape
+            self.dtype: np.dtype[Any] = file[VALUE].dtype
+            self._offset: int | None = file[VALUE].id.get_offset()
+            self._shard_size = int(file["fastrev"].attrs["shard_size"])
+
+    def committed(self) -> NDArray[np.bool_]:
+        """Which shards are complete, (shards,)."""
+        with open_file(self.path) as file:
+            return np.asarray(file[SHARDS][:] == 1)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(F, committed particles, D)."""
+        done = self.committed()
+        prefix = len(done) if done.all() else int(np.argmin(done))
+        return self._shape[0], min(prefix * self._shard_size, self._shape[1]), self._shape[2]
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        n = self.shape[1]
+        if self._offset is None:  # chunked, by a later pass
+            with open_file(self.path) as file:
+                return np.asarray(file[VALUE][:, :n][key])
+        data = np.memmap(self.path, self.dtype, "r", self._offset, self._shape)
+        return np.array(data[:, :n][key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"FileFrames({str(self.path)!r}, shape={self.shape}, dtype={self.dtype})"
