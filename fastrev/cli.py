@@ -155,7 +155,9 @@ def main() -> None:
     except ValueError as error:
         if type(error).__module__.split(".")[0] != "fastrev":
             raise
-        Console(stderr=True).print(f"fastrev: {error}", markup=False, highlight=False, style="red")
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            f"fastrev: {error}", markup=False, style="red"
+        )
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         Console(stderr=True).print("fastrev: interrupted; committed shards are kept")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrev.engine.messages import KernelError, compile_message
 from fastrev.engine.specification import Specification
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Distribution, Draw
@@ -19,10 +20,6 @@ _TILE = 1024
 
 _kernels: dict[str, Any] = {}
 """Kernels of this process by fingerprint."""
-
-
-class KernelError(InputError):
-    """A kernel that does not compile or cannot be evaluated; names the user's line."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +74,9 @@ def build(spec: Specification) -> Program:
     Raises KernelError where a kernel does not compile, InputError where a
     coefficient or a score is not finite on the grid.
     """
-    start = time.perf_counter()
     from fastrev.kernels import tile as tiles
 
+    start = time.perf_counter()
     real = np.dtype(spec.dtype).type
     parts, tables, correction, eta, combine = [], [], 0.5, 1.0, None
     for role, kernel in _roles(spec):
@@ -138,8 +135,11 @@ def _part(
     """A kernel's Part and the values of its parameters, in the run's dtype."""
     constants = kernel.constants()
     scheduled = kernel.scheduled(spec.grid.times[:-1])
+    if kernel.shape == "coordinate":
+        scheduled = {name: _per_coordinate(v, spec.dim) for name, v in scheduled.items()}
     for name, values in scheduled.items():
-        by_time = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        with np.errstate(over="ignore"):
+            by_time = np.isfinite(values.astype(real)).reshape(len(values), -1).all(axis=1)
         if not by_time.all():
             t = float(spec.grid.times[int(np.argmin(by_time))])
             raise InputError(
@@ -150,6 +150,11 @@ def _part(
     flags = (False,) * len(constants) + (True,) * len(scheduled)
     table = tuple(_cast(v, real) for v in (*constants.values(), *scheduled.values()))
     return part(kernel.function, names, flags, kernel.shape == "tile"), table
+
+
+def _per_coordinate(values: NDArray[np.float64], dim: int) -> NDArray[np.float64]:
+    """(S,) as it is; (S, 1) or (S, dim) as (S, dim)."""
+    return values if values.ndim == 1 else np.broadcast_to(values, (len(values), dim))
 
 
 def _cast(value: NDArray[np.float64], real: Any) -> Any:
@@ -183,17 +188,5 @@ def _compile(program: Program, spec: Specification) -> None:
     try:
         program.run_range(frames, 0, 0, 0)
     except NumbaError as error:
-        raise KernelError(_compile_message(error)) from None
-
-
-def _compile_message(error: Exception) -> str:
-    """Numba's complaint about the user's line, without the layers around it."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    files = [i for i, line in enumerate(lines) if line.lstrip().startswith('File "')]
-    here = [i for i in files if "fastrev/kernels" not in lines[i].replace("\\", "/")]
-    where = here[-1] if here else (files[-1] if files else 0)
-    reason = next((line for line in lines if line.startswith(_REASONS)), lines[0])
-    return "a kernel does not compile: " + "\n".join([reason.strip(), *lines[where : where + 6]])
-
-
-_REASONS = ("No implementation", "Unknown attribute", "NameError", "Use of unsupported", "Untyped")
+        functions = [kernel.function for _, kernel in _roles(spec)]
+        raise KernelError(compile_message(str(error), functions)) from None

@@ -5,6 +5,7 @@ constant, a default, a closure value, a referenced global or a helper function,
 in whatever file, changes the fingerprint.
 """
 
+import dis
 import functools
 import hashlib
 import platform
@@ -55,13 +56,19 @@ def plain_function(value: Any) -> types.FunctionType | None:
     return value if isinstance(value, types.FunctionType) else None
 
 
-def code_names(code: types.CodeType) -> set[str]:
-    """Global and attribute names that the code or a code nested in it refers to."""
-    names = set(code.co_names)
+def code_names(code: types.CodeType) -> tuple[set[str], set[str]]:
+    """Names of globals and of attributes that the code, or one nested in it, refers to."""
+    scope, attributes = set(), set()
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            scope.add(str(instruction.argval))
+        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            attributes.add(str(instruction.argval))
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names |= code_names(constant)
-    return names
+            inner = code_names(constant)
+            scope, attributes = scope | inner[0], attributes | inner[1]
+    return scope, attributes
 
 
 def _pieces(value: Any, seen: dict[int, int]) -> Iterator[bytes]:
@@ -94,13 +101,13 @@ def _function_pieces(function: types.FunctionType, seen: dict[int, int]) -> Iter
     yield from _pieces(function.__defaults__ or (), seen)
     for cell in function.__closure__ or ():
         yield from _pieces(cell.cell_contents, seen)
-    names = code_names(function.__code__)
+    names, attributes = code_names(function.__code__)
     for name in sorted(names & function.__globals__.keys()):
         value = function.__globals__[name]
         yield name.encode()
         yield from _pieces(value, seen)
         if isinstance(value, types.ModuleType):
-            for attribute in sorted(names):
+            for attribute in sorted(attributes):
                 if plain_function(getattr(value, attribute, None)) and value.__name__ != "numpy":
                     yield from _pieces(getattr(value, attribute), seen)
 

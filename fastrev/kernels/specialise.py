@@ -45,11 +45,12 @@ class Specialiser:
         if id(plain) in self._done:
             return self._done[id(plain)]
         code = plain.__code__
-        names = code_names(code)
+        names, attributes = code_names(code)
+        self._done[id(plain)] = plain  # a function that calls itself: left to Numba to refuse
         scope = dict(plain.__globals__)
-        scope.update({n: self._value(scope[n], names) for n in names & scope.keys()})
+        scope.update({n: self._value(scope[n], attributes) for n in names & scope.keys()})
         cells = tuple(
-            types.CellType(self._value(cell.cell_contents, names))
+            types.CellType(self._value(cell.cell_contents, attributes))
             for cell in plain.__closure__ or ()
         )
         copy = types.FunctionType(
@@ -71,10 +72,10 @@ class Specialiser:
             return tuple(self._literal(item) for item in value)
         return value
 
-    def _value(self, value: Any, names: set[str]) -> Any:
+    def _value(self, value: Any, attributes: set[str]) -> Any:
         """What a global or closure value becomes."""
         if isinstance(value, types.ModuleType):
-            return self._module(value, names)
+            return self._module(value, attributes)
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
             return value.astype(self.dtype)
         for name, fast in self._fast.items():
@@ -84,10 +85,10 @@ class Specialiser:
             return self._compile(value, scalar)
         return self._literal(value)
 
-    def _module(self, module: types.ModuleType, names: set[str]) -> types.ModuleType:
+    def _module(self, module: types.ModuleType, attributes: set[str]) -> types.ModuleType:
         """A stand-in for a module, with the attributes that the function names replaced."""
         stand_in = types.ModuleType(module.__name__)
-        for name in names & set(dir(module)):
+        for name in attributes & set(dir(module)):
             value = getattr(module, name)
             replaced = self._fast.get(name) if module in (math, np) else None
             if replaced is None and plain_function(value) and module is not np:

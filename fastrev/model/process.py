@@ -195,11 +195,12 @@ class _LinearBeta(Process):
         return self.T
 
     def _beta(self, t: Any) -> Array:
-        return np.asarray(self.beta_min + (self.beta_max - self.beta_min) * (t / self.T))
+        fraction: Array = np.asarray(t) / self.T
+        return self.beta_min + (self.beta_max - self.beta_min) * fraction
 
     def _integral(self, t: Any) -> Array:
         """The integral of beta from 0 to t."""
-        t = np.asarray(t)
+        t = np.asarray(t, dtype=np.float64)
         return self.beta_min * t + (self.beta_max - self.beta_min) * (t * t / (2.0 * self.T))
 
 

@@ -1,0 +1,70 @@
+"""Slow, obvious oracles in NumPy: Philox, Box-Muller, and the reference document's loop."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+MASK = np.uint64(0xFFFFFFFF)
+
+
+def philox4x32(counter, key):
+    """Random123's philox4x32-10 on uint64 arrays that hold 32-bit words."""
+    c = [np.asarray(w, dtype=np.uint64) for w in counter]
+    k = [int(w) for w in key]
+    for _ in range(10):
+        p0 = c[0] * np.uint64(0xD2511F53)
+        p1 = c[2] * np.uint64(0xCD9E8D57)
+        c = [
+            (p1 >> np.uint64(32)) ^ c[1] ^ np.uint64(k[0]),
+            p1 & MASK,
+            (p0 >> np.uint64(32)) ^ c[3] ^ np.uint64(k[1]),
+            p0 & MASK,
+        ]
+        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return c
+
+
+def box_muller(u, w_angle, bits):
+    """(z0, z1): the angle's two top bits are the signs, the others place it in the quadrant."""
+    low = w_angle & np.uint64(2 ** (bits - 2) - 1)
+    phi = np.pi / 2 * (low.astype(np.float64) / 2.0 ** (bits - 2))
+    # the engine's position in the quadrant is signed: the first half follows the second
+    phi = np.where(phi >= np.pi / 4, phi - np.pi / 4, phi + np.pi / 4)
+    r = np.sqrt(-2.0 * np.log(u))
+    sign = [1.0 - 2.0 * ((w_angle >> np.uint64(bits - k)) & np.uint64(1)) for k in (1, 2)]
+    return sign[0] * r * np.cos(phi), sign[1] * r * np.sin(phi)
+
+
+def normals(ids, step, coordinate, seed, dtype="float32", stream=1):
+    """The standard normal of each id at a step, as the design addresses it."""
+    ids = np.asarray(ids, dtype=np.uint64)
+    block, row = divmod(step, 4)
+    address = stream << 24 | coordinate
+    key = (seed & 0xFFFFFFFF, seed >> 32)
+    counter = (ids & MASK, ids >> np.uint64(32), np.full_like(ids, block))
+    w = philox4x32((*counter, np.full_like(ids, address)), key)
+    first = 2 * (row // 2)
+    if dtype == "float32":
+        u = (w[first].astype(np.float64) + 0.5) * 2.0**-32
+        return box_muller(u, w[first + 1], 32)[row % 2]
+    v = philox4x32((*counter, np.full_like(ids, address | 0x80000000)), key)
+    w = [a << np.uint64(32) | b for a, b in zip(w, v, strict=True)]
+    u = ((w[first] >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return box_muller(u, w[first + 1], 64)[row % 2]
+
+
+def reverse_brownian(x, D, T, num_steps, noise: Callable[[int], np.ndarray]):
+    """The loop of the reference document, with its random numbers handed in."""
+    dt = -T / num_steps
+    for i in range(num_steps):
+        t = T + i * dt
+        drift = x / t
+        x = x + drift * dt + np.sqrt(2 * D * abs(dt)) * noise(i)
+    return x
+
+
+def euler_maruyama(x, times, drift, diffusion, noise):
+    """x + f h + g sqrt|h| z over a grid."""
+    for i, (t, h) in enumerate(zip(times[:-1], np.diff(times), strict=True)):
+        x = x + drift(x, t) * h + diffusion(x, t) * np.sqrt(abs(h)) * noise(i)
+    return x

@@ -1,0 +1,221 @@
+"""The engine's promises: the oracle's numbers, and the same bits however a run is cut up."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import naive
+import numpy as np
+import pytest
+from problems import MIXTURE
+
+import fastrev as fr
+from fastrev.engine import threads
+
+PROCESS = fr.Brownian(0.5)
+REVERSE = fr.reverse(PROCESS, PROCESS.score(fr.Point(0.0)))
+
+
+def digest(x):
+    return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-5), ("float64", 1e-12)])
+def test_reference_loop(dtype, tolerance):
+    """The reference document's loop, fed the same normals, to rounding."""
+    n, steps, seed, dim = 5000, 50, 2**40 + 7, 2
+    start = np.random.default_rng(1).normal(size=(n, dim)).astype(dtype)
+    run = fr.simulate(REVERSE, start, time=(1, 0), steps=steps, seed=seed, dtype=dtype)
+    for j in range(dim):
+        x0 = start[:, j].astype(np.float64)
+
+        def noise(i, j=j, shift=0):
+            return naive.normals(np.arange(n), i + shift, j, seed, dtype)
+
+        want = naive.reverse_brownian(x0, 0.5, 1.0, steps, noise)
+        assert np.max(np.abs(run.x[:, j] - want)) < tolerance
+        late = naive.reverse_brownian(x0, 0.5, 1.0, steps, lambda i: noise(i, shift=1))
+        assert np.max(np.abs(run.x[:, j] - late)) > 0.1
+
+
+def test_reference_loop_for_a_users_sde():
+    """Euler-Maruyama with x-dependent noise and a non-uniform grid."""
+    sde = fr.SDE(lambda x, t, p: x - t * x**3, lambda x, t, p: 0.3 + 0.1 * x, noise="diagonal")
+    grid = fr.TimeGrid.power(0.1, 1.0, 37, rho=2)
+    start = np.random.default_rng(1).normal(size=(300, 1))
+    run = fr.simulate(sde, start, time=grid, seed=5, dtype="float64")
+    want = naive.euler_maruyama(
+        start[:, 0],
+        grid.times,
+        lambda x, t: x - t * x**3,
+        lambda x, t: 0.3 + 0.1 * x,
+        lambda i: naive.normals(np.arange(300), i, 0, 5, "float64"),
+    )
+    np.testing.assert_allclose(run.x[:, 0], want, atol=1e-12)
+
+
+MODELS = {
+    "brownian": (REVERSE, fr.Gaussian(0, 1), 1),
+    "mixture": (fr.reverse(fr.VP(), fr.VP().score(MIXTURE)), fr.Gaussian(0, 1), 1),
+    "mixture-3d": (
+        fr.reverse(
+            fr.VP(), fr.VP().score(fr.GaussianMixture([1, 1], [[0, 1, 2], [1, 0, -1]], 0.3))
+        ),
+        fr.Gaussian(0, 1),
+        3,
+    ),
+    "vp-5d": (fr.VP(), MIXTURE, 5),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", MODELS)
+def test_same_bits_however_cut(name, dtype, monkeypatch, tmp_path):
+    process, x0, dim = MODELS[name]
+    n = 10_007  # aligned to nothing
+    common = {"n": n, "steps": 20, "seed": 9, "dtype": dtype, "dim": dim, "frames": 4}
+    common["time"] = (1, 0) if isinstance(process, fr.Reverse) else (0, 1)
+    whole = fr.simulate(process, x0, **common)
+    assert np.isfinite(whole.frames).all()
+    for count in (1, 2, 5):
+        monkeypatch.setattr(threads, "count", lambda count=count: count)
+        for size in (n, 4096, 1000, 77):
+            run = fr.simulate(process, x0, shard_size=size, **common)
+            assert digest(run.frames) == digest(whole.frames)
+    fewer = fr.simulate(process, x0, **(common | {"n": 1234}))
+    assert digest(fewer.frames) == digest(whole.frames[:, :1234])
+    filed = fr.simulate(process, x0, shard_size=999, out=tmp_path / "a.h5", **common)
+    assert digest(filed.frames[:]) == digest(whole.frames)
+    other = fr.simulate(process, x0, **(common | {"seed": 10}))
+    assert digest(other.frames) != digest(whole.frames)
+
+
+SCRIPT = """
+import hashlib, sys
+import numpy as np
+sys.path.insert(0, {tests!r})
+from problems import MIXTURE
+import fastrev as fr
+for dtype in ("float32", "float64"):
+    for p0 in (fr.Gaussian(0.3, 0.5), MIXTURE):
+        vp = fr.VP()
+        run = fr.simulate(fr.reverse(vp, vp.score(p0)), fr.Gaussian(), n=20_001, time=(1, 0),
+                          steps=50, seed=1, dtype=dtype)
+        print(hashlib.sha256(run.x.tobytes()).hexdigest())
+"""
+
+
+def test_same_bits_on_every_processor(tmp_path):
+    """AVX2 with FMA, AVX-512, and this machine's own instructions; 1 and 2 threads."""
+    targets = [
+        {"NUMBA_NUM_THREADS": "1"},
+        {"NUMBA_NUM_THREADS": "2"},
+        {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+fma,+avx2"},
+    ]
+    if " avx512f " in _cpu_flags():
+        targets.append({"NUMBA_CPU_NAME": "skylake-avx512"})
+    script = SCRIPT.format(tests=os.path.dirname(__file__))
+    answers = set()
+    for target in targets:
+        environment = os.environ | target
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        answers.add(done.stdout)
+    assert len(answers) == 1
+    assert len(set(answers.pop().split())) == 4
+
+
+def _cpu_flags():
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next((f" {line} " for line in file if line.startswith("flags")), "")
+    except OSError:
+        return ""
+
+
+def test_trace_equals_the_frames(tmp_path):
+    for name, dtype in (("brownian", "float32"), ("mixture-3d", "float64")):
+        process, x0, dim = MODELS[name]
+        run = fr.simulate(
+            process, x0, n=5000, time=(1, 0), steps=40, seed=2, dim=dim, dtype=dtype, frames=5,
+            out=tmp_path / f"{name}.h5",
+        )  # fmt: skip
+        ids = [0, 17, 1024, 4999]
+        paths = fr.open(run.path).trace(ids)
+        assert paths.shape == (41, 4, dim)
+        np.testing.assert_array_equal(paths[::10], run.frames[:, ids])
+    with pytest.raises(fr.InputError, match="ids must lie between 0 and 4999, got 5000"):
+        run.trace(5000)
+
+
+def test_probability_flow_draws_nothing():
+    process = fr.reverse(fr.VP(), fr.VP().score(fr.Gaussian(0.5, 0.5)), noise=0.0)
+    start = np.random.default_rng(1).normal(size=(100, 1))
+    common = {"time": (1, 0), "steps": 50}
+    a, b = (fr.simulate(process, start, seed=s, **common).x for s in (1, 2))
+    assert digest(a) == digest(b)
+
+
+def test_frames_and_times():
+    run = fr.simulate(PROCESS, fr.Point(0.0), n=10, time=(0, 2), steps=10, frames=[2.0, 0.39, 0.61])
+    np.testing.assert_allclose(run.times, [0.4, 0.6, 2.0])
+    run = fr.simulate(PROCESS, fr.Point(0.0), n=10, time=(0, 2), steps=10, frames=4)
+    np.testing.assert_allclose(run.times, [0, 0.6, 1.4, 2.0])
+    every = fr.simulate(
+        PROCESS, fr.Point(0.0), n=10, time=(0, 2), steps=10, frames=11, seed=run.seed
+    )
+    np.testing.assert_array_equal(every.frames[[0, 3, 7, 10]], run.frames)
+
+
+def test_seed_is_drawn_and_recorded():
+    a, b = (fr.simulate(PROCESS, fr.Point(0.0), n=100, steps=5) for _ in range(2))
+    assert a.seed != b.seed
+    again = fr.simulate(PROCESS, fr.Point(0.0), n=100, steps=5, seed=a.seed)
+    assert digest(again.x) == digest(a.x)
+
+
+def test_non_finite_particles_are_counted():
+    sde = fr.SDE(lambda x, t, p: 50.0 * x * x * x, 1.0)
+    with pytest.warns(RuntimeWarning, match="ended infinite or NaN"):
+        run = fr.simulate(sde, fr.Gaussian(), n=1000, steps=100, seed=1)
+    assert run.non_finite == np.count_nonzero(~np.isfinite(run.x)) > 0
+
+
+def test_run_prints_as_one_screen():
+    run = fr.simulate(REVERSE, fr.Gaussian(), n=1000, time=(1, 0), steps=10, seed=4)
+    text = repr(run)
+    for part in ("Brownian(D=0.5)", "1,000 particles", "1 -> 0", "seed", "in memory", "10 ("):
+        assert part in text
+    assert len(text.splitlines()) < 15
+    assert run._repr_html_().startswith("<table>")
+
+
+def test_thread_counts(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    assert threads.count() == 3
+    monkeypatch.delenv("NUMBA_NUM_THREADS")
+    assert threads.count() == threads.available_cores() >= 1
+    for text, cores in (("150000 100000", 2), ("max 100000", 8), ("50000 100000", 1)):
+        (tmp_path / "cpu.max").write_text(text)
+        assert threads._cgroup_quota(8, tmp_path) == cores
+    (tmp_path / "cpu.max").unlink()
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("400000")
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000")
+    assert threads._cgroup_quota(8, tmp_path) == 4
+
+
+def test_interrupt_stops_between_pieces():
+    done = []
+
+    def work(piece):
+        if piece == 3:
+            raise KeyboardInterrupt
+        done.append(piece)
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.for_each(range(1000), work)
+    assert len(done) < 1000

@@ -1,0 +1,107 @@
+"""The generator: known answers, the oracle, then the law of the normals."""
+
+import naive
+import numpy as np
+import pytest
+from scipy import stats
+
+import fastrev as fr
+from fastrev.kernels import noise, philox
+
+KNOWN = [
+    ([0] * 4, [0] * 2, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+    ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+    (
+        [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+        [0xA4093822, 0x299F31D0],
+        "d16cfe09 94fdcceb 5001e420 24126ea1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "answer"), KNOWN)
+def test_known_answers(counter, key, answer):
+    """Random123, tests/kat_vectors."""
+    words = philox.philox4x32(*(np.uint64(w) for w in (*counter, *key)))
+    assert " ".join(f"{int(w):08x}" for w in words) == answer
+    oracle = naive.philox4x32([np.array([w]) for w in counter], key)
+    assert " ".join(f"{int(w[0]):08x}" for w in oracle) == answer
+
+
+def fill(dtype, size, low=0, high=0, block=0, coordinate=0, seed=12345):
+    z = np.empty((8, 1, size), dtype)
+    words = (low, high, block, philox.STREAM_STEP | coordinate, seed & 0xFFFFFFFF, seed >> 32)
+    noise.fill_normals[dtype](z, 0, *(np.uint64(w) for w in words))
+    return z[:, 0, :]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 2e-15)])
+@pytest.mark.parametrize("first", [0, 2**32 - 5000, 2**40])
+def test_normals_match_the_oracle(dtype, tolerance, first):
+    seed, coordinate = 2**63 + 17, 3
+    high, low = divmod(first, 2**32)
+    z = fill(dtype, 4096, low, high, 4, coordinate, seed)
+    ids = first + np.arange(4096)
+    want = np.array([naive.normals(ids, 16 + row, coordinate, seed, dtype) for row in range(8)])
+    radius = np.repeat(np.hypot(want[0::2], want[1::2]), 2, axis=0)
+    # rounding u near 1 moves r = sqrt(-2 ln u) by eps/r: the pair's centre is coarser
+    assert np.max(np.abs(z - want) / (1.0 + radius + 1.0 / radius)) < tolerance
+    other = naive.normals(ids, 16, coordinate, seed ^ 1, dtype)
+    assert np.max(np.abs(z[0] - other)) > 1.0  # one flipped bit of the seed
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_law_of_the_normals(dtype):
+    z = np.concatenate([fill(dtype, 2**16, block=2 * b) for b in range(8)]).astype(np.float64)
+    z = z.ravel()
+    n = len(z)
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
+        assert abs((z**power).mean() - moment) / np.sqrt(variance / n) < 4.5
+    assert stats.kstest(z, "norm").pvalue > 1e-5
+    assert stats.kstest(1.005 * z, "norm").pvalue < 1e-5  # the check can tell
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_neighbours_are_uncorrelated(dtype):
+    """Over steps of one particle, particles of one step, and both members of a pair."""
+    z = fill(dtype, 2**17).astype(np.float64)
+    for a, b in ((z[0], z[1]), (z[0], z[2]), (z[3], z[4]), (z[0, :-1], z[0, 1:])):
+        for f in (lambda v: v, np.square):
+            r = np.corrcoef(f(a), f(b))[0, 1]
+            assert abs(r) * np.sqrt(len(a)) < 4.5
+
+
+def test_tails_reach_the_design():
+    """The smallest uniform, word 0, gives 6.76 sigma."""
+    from fastrev.kernels.normal import normal_pair32, uniform32
+
+    assert uniform32(np.uint32(0)) == np.float32(2.0**-33)
+    assert uniform32(np.uint32(0xFFFFFFFF)) == 1.0
+    pair = normal_pair32(np.uint32(0), np.uint32(0))
+    assert np.hypot(*map(float, pair)) == pytest.approx(6.7637, abs=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "x0",
+    [
+        fr.Gaussian([1.0, -2.0], [0.5, 3.0]),
+        fr.Uniform([-1.0, 0.0], [2.0, 0.5]),
+        fr.GaussianMixture([1, 2, 3], [[-3, 0], [0, 1], [2, -1]], [0.3, 0.2, 0.4]),
+        fr.Empirical(np.random.default_rng(0).normal(size=(50, 2))),
+    ],
+    ids=lambda d: type(d).__name__,
+)
+def test_initial_draws(x0, dtype):
+    """Drawn inside the kernel, each coordinate follows its law, and components are shared."""
+    tiny = fr.Brownian(1e-12)
+    x = fr.simulate(tiny, x0, n=200_000, time=(0, 1), steps=1, dtype=dtype, seed=3, dim=2).frames[0]
+    mean, variance = x0.moments()
+    for j in range(2):
+        column = x[:, j].astype(np.float64)
+        assert abs(column.mean() - mean[j]) / np.sqrt(variance[j] / len(column)) < 4.5
+        sample = x0.sample(200_000, seed=4)[:, j].astype(dtype)
+        assert stats.ks_2samp(column, sample).pvalue > 1e-5
+        assert stats.ks_2samp(column, sample + 0.2 * np.sqrt(variance[j])).pvalue < 1e-5
+    want = np.cov(x0.sample(200_000, seed=5).T)[0, 1]
+    assert abs(np.cov(x.T.astype(np.float64))[0, 1] - want) < 0.03
