@@ -73,10 +73,10 @@ def test_neighbours_are_uncorrelated(dtype):
 
 def test_tails_reach_the_design():
     """The smallest uniform, word 0, gives 6.76 sigma."""
-    from fastrev.kernels.normal import normal_pair32, uniform32
+    from fastrev.kernels.normal import normal_pair32, radius32
 
-    assert uniform32(np.uint32(0)) == np.float32(2.0**-33)
-    assert uniform32(np.uint32(0xFFFFFFFF)) == 1.0
+    assert radius32(np.uint32(0)) == pytest.approx(np.sqrt(66 * np.log(2)), rel=1e-6)
+    assert radius32(np.uint32(0xFFFFFFFF)) == 0.0
     pair = normal_pair32(np.uint32(0), np.uint32(0))
     assert np.hypot(*map(float, pair)) == pytest.approx(6.7637, abs=1e-3)
 

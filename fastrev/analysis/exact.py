@@ -7,6 +7,7 @@ import numpy as np
 from fastrev.engine.specification import Specification
 from fastrev.model.check import Array, InputError
 from fastrev.model.distribution import Distribution
+from fastrev.model.kernel import Affine
 from fastrev.model.process import Process
 from fastrev.model.reversal import Reverse
 from fastrev.model.score import ExactScore
@@ -42,7 +43,8 @@ def scheme_moments(spec: Specification) -> Moments:
     In float64, for a drift linear in x: every built-in process, reversed with the
     score of a Gaussian or a point.  x0 must be a distribution.  Raises InputError.
     """
-    slope, offset, g, eta = _linear_drift(spec)
+    slope, offset, g = _linear_drift(spec)
+    eta = spec.process.noise if isinstance(spec.process, Reverse) else 1.0
     if not isinstance(spec.x0, Distribution):
         raise InputError("scheme_moments needs x0 as a distribution, got an array")
     mean, variance = (np.broadcast_to(m, (spec.dim,)) for m in spec.x0.moments())
@@ -57,21 +59,12 @@ def scheme_moments(spec: Specification) -> Moments:
     return Moments(np.array(means)[kept], np.array(variances)[kept])
 
 
-def _linear_drift(spec: Specification) -> tuple[Array, Array, Array, float]:
-    """A_i and B_i, shapes (S, d), g_i (S,) and eta.  Raises InputError."""
-    times = spec.grid.times[:-1]
-    process = spec.process.process if isinstance(spec.process, Reverse) else spec.process
-    if not isinstance(process, Process):
-        raise InputError(f"the drift of {type(process).__name__} is not known to be linear")
-    f = process.affine(times)
-    slope, offset = (np.repeat(v[:, None], spec.dim, axis=1) for v in (f.slope, f.offset))
-    if not isinstance(spec.process, Reverse):
-        return slope, offset, f.g, 1.0
-    score = spec.process.score
-    if not isinstance(score, ExactScore) or len(score.p0.components().weights) > 1:
-        raise InputError("the score is not linear: scheme_moments needs a Gaussian or point p0")
-    s = score.as_kernel(spec.dim).scheduled(times)
-    weight = spec.process.correction * f.g[:, None] ** 2  # drift f - c g^2 (m - x)/v
-    slope = slope + weight * s["precision"]
-    offset = offset - weight * s["precision"] * s["mean"]
-    return slope, offset, f.g, float(spec.process.noise)
+def _linear_drift(spec: Specification) -> Affine:
+    """Slope and offset of the drift, (S, d), and g (S,).  Raises InputError."""
+    affine = getattr(spec.process, "affine", None)
+    law = affine(spec.grid.times[:-1]) if affine else None
+    if law is None:
+        raise InputError("the drift is not linear in x: there is no exact recursion")
+    shape = (spec.grid.steps, spec.dim)
+    slope, offset = (np.broadcast_to(v.reshape(len(v), -1), shape) for v in law[:2])
+    return Affine(slope, offset, law.g)

@@ -20,17 +20,26 @@ import numpy as np
 from fastrev.kernels import intrinsics as op
 from fastrev.kernels.intrinsics import fma
 from fastrev.kernels.jit import scalar
-from fastrev.kernels.vmath import log_normal32, log_normal64
+from fastrev.kernels.vmath import log_normal64
 
 _f32 = np.float32
 _f64 = np.float64
 
 _SIGN_32 = np.uint32(0x80000000)
 _ONE_32, _TWO_32 = np.uint32(1), np.uint32(2)
-_2M31, _2M32, _2M33 = _f32(2.0**-31), _f32(2.0**-32), _f32(2.0**-33)
-# C: relative error 2^-34, S: 2^-28
-_C0, _C1, _C2 = _f32(0.7071067690849304), _f32(-0.2180895060300827), _f32(0.011210699565708637)
-_C3, _C4 = _f32(-0.00023047190916258842), _f32(2.495211219866178e-06)
+_2M31 = _f32(2.0**-31)
+# -2 ln(1+f) = f (-2 + f P(f)) on [sqrt(1/2)-1, sqrt(2)-1], relative error 2^-25
+_P0, _P1, _P2 = _f32(0.9999998211860657), _f32(-0.6666790246963501), _f32(0.5000351071357727)
+_P3, _P4, _P5 = _f32(-0.3992414474487305), _f32(0.3314101696014404), _f32(-0.2983595430850983)
+_P6, _P7 = _f32(0.2861505150794983), _f32(-0.17469687759876251)
+_MINUS_2LN2 = _f32(-1.3862943611198906)
+_SQRT_HALF_BITS = np.uint32(0x3F3504F3)
+_SQRT_HALF_BITS_2P32 = np.uint32(0x3F3504F3 + (32 << 23))
+_FRACTION_32 = np.uint32(0x007FFFFF)
+_SHIFT_23 = np.int32(23)
+# C: relative error 2^-25, S: 2^-28
+_C0, _C1 = _f32(0.7071067690849304), _f32(-0.21808882057666779)
+_C2, _C3 = _f32(0.011207419447600842), _f32(-0.0002253746206406504)
 _S0, _S1 = _f32(0.5553603768348694), _f32(-0.057095643132925034)
 _S2, _S3 = _f32(0.0017606966430321336), _f32(-2.5420808015041985e-05)
 
@@ -54,26 +63,39 @@ _T6 = _f64(4.862844507946461e-12)
 
 
 @scalar
-def uniform32(w):
-    """(w + 1/2) 2^-32 in (0, 1], rounded to float32."""
-    return fma(op.f32_of_u32(w), _2M32, _2M33)
+def radius32(w):
+    """sqrt(-2 ln u), u = (w + 1/2) 2^-32: the factor 2^-32 goes into the exponent."""
+    x = op.f32_of_u32(w) + _f32(0.5)
+    shifted = np.uint32(op.bits_of_f32(x) - _SQRT_HALF_BITS_2P32)
+    e = op.f32_of_i32(np.int32(op.i32_of_u32(shifted) >> _SHIFT_23))
+    f = op.f32_of_bits(np.uint32((shifted & _FRACTION_32) + _SQRT_HALF_BITS)) - _f32(1.0)
+    p = fma(_P7, f, _P6)
+    p = fma(p, f, _P5)
+    p = fma(p, f, _P4)
+    p = fma(p, f, _P3)
+    p = fma(p, f, _P2)
+    p = fma(p, f, _P1)
+    p = fma(p, f, _P0)
+    p = fma(p, f, _f32(-2.0))
+    return np.sqrt(fma(p, f, e * _MINUS_2LN2))
 
 
 @scalar
 def normal_pair32(w_radius, w_angle):
     """Two independent standard normals (float32) from two uint32 words."""
-    r = np.sqrt(_f32(-2.0) * log_normal32(uniform32(w_radius)))
+    r = radius32(w_radius)
     s = op.f32_of_i32(op.i32_of_u32(np.uint32(w_angle << _TWO_32))) * _2M31
     v = s * s
-    c = fma(_C4, v, _C3)
-    c = fma(c, v, _C2)
+    c = fma(_C3, v, _C2)
     c = fma(c, v, _C1)
     c = fma(c, v, _C0)
     q = fma(_S3, v, _S2)
     q = fma(q, v, _S1)
     q = fma(q, v, _S0)
-    z0 = op.bits_of_f32(r * fma(-s, q, c)) ^ (w_angle & _SIGN_32)
-    z1 = op.bits_of_f32(r * fma(s, q, c)) ^ (np.uint32(w_angle << _ONE_32) & _SIGN_32)
+    # r c -/+ r s q: an add more than fma would take, on ports that fma leaves idle
+    rc, rs = r * c, r * (s * q)
+    z0 = op.bits_of_f32(rc - rs) ^ (w_angle & _SIGN_32)
+    z1 = op.bits_of_f32(rc + rs) ^ (np.uint32(w_angle << _ONE_32) & _SIGN_32)
     return op.f32_of_bits(np.uint32(z0)), op.f32_of_bits(np.uint32(z1))
 
 

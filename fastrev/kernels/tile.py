@@ -185,7 +185,7 @@ def _make_run(advance: Any, start: Any, fill: Any, recipe: Recipe) -> Any:
     first, base  first particle id and its row
     count        number of particles
     x0           (n, d) initial states by row, or (0, 0)
-    width, tile  coordinates and particles that a tile holds; tile is a power of two
+    width, tile  coordinates and particles that a tile holds
     t, h, root   (S,) forward time, signed step, sqrt|h| times the noise factor
     c            the score's factor in the drift
     tables       parameters of drift, diffusion and score
@@ -224,9 +224,9 @@ def _make_run(advance: Any, start: Any, fill: Any, recipe: Recipe) -> Any:
         done = 0
         while done < count:
             identity = _u64(first + _u64(done))
-            # tiles end at multiples of their size, so the high word is one for all of a tile
-            size = min(tile - np.int64(identity % _u64(tile)), count - done)
             low, high = _u64(identity & _LOW), _u64(identity >> _HALF)
+            # a tile ends where the low word would overflow: its ids share the high word
+            size = min(tile, count - done, np.int64(_LOW - low) + 1)
             # contiguous at every size, or the loops over lanes would not vectorise
             x = x_room[: width * size].reshape((width, size))
             s = s_room[: width * size].reshape((width, size))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,52 @@ class Kernel:
             return {}
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return dict(self.schedule(times))
+
+
+class Affine(NamedTuple):
+    """b(x,t) = slope x + offset and g(t), at the times asked for: (S,), or (S, d) by coordinate."""
+
+    slope: Array
+    offset: Array
+    g: Array
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the engine compiles of a process.
+
+    The drift of a step is f, or `combine(f, g^2, s, correction)` where there is a
+    score s; the noise of a step is noise g dw.
+    """
+
+    drift: Kernel
+    diffusion: Kernel
+    score: Kernel | None = None
+    combine: Callable[..., Any] | None = None
+    correction: float = 0.0
+    noise: float = 1.0
+
+
+def _affine_drift(x, t, p):  # type: ignore[no-untyped-def]
+    return p.slope * x + p.offset
+
+
+def _diffusion(x, t, p):  # type: ignore[no-untyped-def]
+    return p.g
+
+
+def affine_terms(affine: Callable[[Array], Affine], noise: float = 1.0) -> Terms:
+    """The terms of a process with a drift linear in x: two multiplications and additions a step."""
+
+    def drift(times: Array) -> Mapping[str, Array]:
+        law = affine(times)
+        return {"slope": law.slope, "offset": law.offset}
+
+    return Terms(
+        Kernel(_affine_drift, schedule=drift),
+        Kernel(_diffusion, schedule=lambda times: {"g": affine(times).g}),
+        noise=noise,
+    )
 
 
 def named_params(field: str, params: Any) -> dict[str, Array]:

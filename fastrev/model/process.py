@@ -6,7 +6,6 @@ of points is a Gaussian mixture in closed form.  Processes act on each
 coordinate alike, at any dimension.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,16 +20,8 @@ from fastrev.model.distribution import (
     GaussianMixture,
     Point,
 )
-from fastrev.model.kernel import Kernel
+from fastrev.model.kernel import Affine, Terms, affine_terms
 from fastrev.model.score import ExactScore
-
-
-class Affine(NamedTuple):
-    """f(x,t) = slope x + offset and g(t), each at the times asked for, shape (S,)."""
-
-    slope: Array
-    offset: Array
-    g: Array
 
 
 class Transition(NamedTuple):
@@ -39,21 +30,6 @@ class Transition(NamedTuple):
     scale: Array
     shift: Array
     variance: Array
-
-
-class Terms(NamedTuple):
-    """What the engine compiles: the two terms of a forward SDE."""
-
-    drift: Kernel
-    diffusion: Kernel
-
-
-def _affine_drift(x, t, p):  # type: ignore[no-untyped-def]
-    return p.slope * x + p.offset
-
-
-def _diffusion(x, t, p):  # type: ignore[no-untyped-def]
-    return p.g
 
 
 class Process:
@@ -71,19 +47,9 @@ class Process:
         """Scale, shift and variance of x_t given x_0."""
         raise NotImplementedError
 
-    def terms(self) -> Terms:
+    def terms(self, dim: int) -> Terms:
         """Drift and diffusion as kernels."""
-        return Terms(
-            Kernel(_affine_drift, schedule=self._drift_schedule),
-            Kernel(_diffusion, schedule=self._diffusion_schedule),
-        )
-
-    def _drift_schedule(self, times: Array) -> Mapping[str, Array]:
-        law = self.affine(times)
-        return {"slope": law.slope, "offset": law.offset}
-
-    def _diffusion_schedule(self, times: Array) -> Mapping[str, Array]:
-        return {"g": self.affine(times).g}
+        return affine_terms(self.affine)
 
     def marginal(self, p0: Distribution, t: float) -> Distribution:
         """The law of x_t where x_0 has law p0, as a distribution.
@@ -195,13 +161,14 @@ class _LinearBeta(Process):
         return self.T
 
     def _beta(self, t: Any) -> Array:
-        fraction: Array = np.asarray(t) / self.T
-        return self.beta_min + (self.beta_max - self.beta_min) * fraction
+        fraction = np.asarray(t, dtype=np.float64) / self.T
+        return np.asarray(self.beta_min + (self.beta_max - self.beta_min) * fraction)
 
     def _integral(self, t: Any) -> Array:
         """The integral of beta from 0 to t."""
         t = np.asarray(t, dtype=np.float64)
-        return self.beta_min * t + (self.beta_max - self.beta_min) * (t * t / (2.0 * self.T))
+        grown = (self.beta_max - self.beta_min) * (t * t / (2.0 * self.T))
+        return np.asarray(self.beta_min * t + grown)
 
 
 @dataclass(frozen=True)

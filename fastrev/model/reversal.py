@@ -13,10 +13,11 @@ G that depends on x would add, is not here, and such a G is refused.
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from fastrev.model import check
-from fastrev.model.check import InputError
-from fastrev.model.kernel import Kernel
-from fastrev.model.process import Terms
+from fastrev.model.check import Array, InputError
+from fastrev.model.kernel import Affine, Kernel, Terms, affine_terms
 
 
 class HasTerms(Protocol):
@@ -30,7 +31,7 @@ class HasTerms(Protocol):
     def horizon(self) -> float:
         """The last time at which it is defined."""
 
-    def terms(self) -> Terms:
+    def terms(self, dim: int) -> Terms:
         """Drift and diffusion."""
 
 
@@ -87,6 +88,35 @@ class Reverse:
     def correction(self) -> float:
         """c = (1 + eta^2)/2."""
         return 0.5 * (1.0 + self.noise**2)
+
+    def affine(self, times: Array) -> Affine | None:
+        """The reverse drift where process and score are linear in x, else None."""
+        forward, score = (getattr(part, "affine", None) for part in (self.process, self.score))
+        s = score(times) if forward and score else None
+        if forward is None or s is None:
+            return None
+        law = forward(times)
+        a = law.g[:, None] ** 2
+        f = (law.slope[:, None], law.offset[:, None])
+        slope, offset = (
+            reverse_drift(f[k], a, s[k], self.correction)  # type: ignore[no-untyped-call]
+            for k in (0, 1)
+        )
+        return Affine(slope, offset, law.g)
+
+    def terms(self, dim: int) -> Terms:
+        """Drift, diffusion, score and how they combine; one linear drift where it is one."""
+        if self.affine(np.ones(1)) is not None:
+            return affine_terms(self.affine, self.noise)  # type: ignore[arg-type]
+        forward = self.process.terms(dim)
+        return Terms(
+            forward.drift,
+            forward.diffusion,
+            self.score.as_kernel(dim),
+            reverse_drift,
+            self.correction,
+            self.noise,
+        )
 
 
 def reverse(process: Any, score: Any, noise: float = 1.0) -> Reverse:

@@ -64,8 +64,18 @@ class ExactScore:
         """Coordinates of p0."""
         return self.p0.dim
 
+    def affine(self, times: Array) -> tuple[Array, Array] | None:
+        """Slope -1/v and offset m/v, (S, d), where p_t is a Gaussian N(m, v), else None."""
+        c = self.p0.components()
+        if len(c.weights) > 1:
+            return None
+        scale, shift, variance = (value[:, None] for value in self.process.transition(times))
+        with np.errstate(divide="ignore"):
+            precision = 1.0 / (scale**2 * c.variances[0] + variance)
+        return -precision, precision * (scale * c.means[0] + shift)
+
     def as_kernel(self, dim: int) -> Kernel:
-        """(m(t) - x)/v(t) for one component, tile by tile for several."""
+        """The score of one component by coordinate, of several tile by tile."""
         agree(self.p0.dim, dim)
         components = self.p0.components()
         if len(components.weights) == 1:
@@ -84,11 +94,9 @@ class ExactScore:
         )
 
     def _gaussian_schedule(self, times: Array) -> Mapping[str, Array]:
-        scale, shift, variance = self.process.transition(times)
-        c = self.p0.components()
-        mean = scale[:, None] * c.means[0] + shift[:, None]
-        spread = scale[:, None] ** 2 * c.variances[0] + variance[:, None]
-        return {"mean": mean, "precision": 1.0 / spread}
+        law = self.affine(times)
+        assert law is not None
+        return {"slope": law[0], "offset": law[1]}
 
     def _mixture_schedule(self, times: Array, dim: int) -> Mapping[str, Array]:
         scale, shift, variance = (v[:, None, None] for v in self.process.transition(times))
@@ -108,7 +116,7 @@ class ExactScore:
 
 def gaussian_score(x, t, p):  # type: ignore[no-untyped-def]
     """(m - x)/v."""
-    return (p.mean - x) * p.precision
+    return p.slope * x + p.offset
 
 
 def mixture_score(x, t, p, out, work):  # type: ignore[no-untyped-def]

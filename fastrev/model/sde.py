@@ -6,8 +6,7 @@ from typing import Any
 
 from fastrev.model import check
 from fastrev.model.check import InputError
-from fastrev.model.kernel import Kernel, named_params
-from fastrev.model.process import Terms
+from fastrev.model.kernel import Kernel, Terms, named_params
 
 
 def _constant_diffusion(x, t, p):  # type: ignore[no-untyped-def]
@@ -46,7 +45,7 @@ class SDE:
             raise InputError(f"SDE.noise must be 'scalar' or 'diagonal', got {self.noise!r}")
         named_params("SDE.params", self.params)
 
-    def terms(self) -> Terms:
+    def terms(self, dim: int) -> Terms:
         """The functions as kernels."""
         if callable(self.diffusion):
             diffusion = Kernel(self.diffusion, self.params)
