@@ -10,8 +10,11 @@
 Importing compiles nothing; the compiler is loaded by the first run.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from fastrev.engine.files import resume
 from fastrev.engine.run import Run, open_run
 from fastrev.engine.simulate import simulate
 from fastrev.model.check import InputError
@@ -42,14 +45,18 @@ __all__ = [
     "TimeGrid",
     "Uniform",
     "open",
+    "resume",
     "reverse",
     "simulate",
 ]
 
 
-def open(path: str | Path) -> Run:
+def open(path: str | Path, kernels: Mapping[str, Any] | None = None, trust: bool = False) -> Run:
     """A run from its HDF5 file, lazily; works while the run is still going.
+
+    kernels, trust   where the file records your own functions and `trace` is wanted:
+                     see `resume`; nothing from a file runs otherwise
 
     Raises StoreError (a ValueError) where the file is not a run's.
     """
-    return open_run(path)
+    return open_run(path, kernels, trust)

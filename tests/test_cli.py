@@ -106,7 +106,7 @@ BAD = {
 def test_bad_configuration(name):
     change, message = BAD[name]
     with pytest.raises(fr.InputError, match=message):
-        from_tables(TABLES | change)
+        from_tables(TABLES | change, imports=True)
 
 
 def test_bad_files(tmp_path, monkeypatch, capsys):
@@ -123,7 +123,8 @@ def test_own_functions_from_a_configuration(tmp_path, monkeypatch):
     (tmp_path / "mymodel.py").write_text("def drift(x, t, p):\n    return -p.k * x\n")
     monkeypatch.chdir(tmp_path)
     table = {"kind": "SDE", "drift": "mymodel:drift", "diffusion": 1.0, "params": {"k": 2.0}}
-    spec = from_tables(TABLES | {"process": table, "run": {"n": 1000, "seed": 1}}).specification
+    tables = TABLES | {"process": table, "run": {"n": 1000, "seed": 1}}
+    spec = from_tables(tables, imports=True).specification
     from fastrev.engine.simulate import execute
 
     same = fr.OrnsteinUhlenbeck(2.0, 1.0)

@@ -11,12 +11,15 @@ A kind is the name of the class in Python.  Large arrays stay out of the text:
 they are given beside it, by name.
 """
 
+import functools
 import importlib
 import inspect
+import re
 import sys
+import textwrap
 import tomllib
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -167,15 +170,98 @@ def read_config(path: str | Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
     try:
-        return from_tables(tables)
+        return from_tables(tables, imports=True)
     except InputError as error:
         raise type(error)(f"{path}: {error}") from None
 
 
+def stored_specification(
+    toml: str,
+    arrays: Mapping[str, NDArray[Any]],
+    kernels: Mapping[str, Any] | None = None,
+    trust: bool = False,
+) -> Specification:
+    """The specification that a file holds, with the user's own functions put back.
+
+    Nothing named in the text is imported or run: a function comes from `kernels`, by
+    its place, and must have the recorded hash; with `trust` from the stored source.
+    Raises InputError.
+    """
+    tables = tomllib.loads(toml)
+    given = dict(kernels or {})
+    for place, record, put in _functions(tables):
+        put(Resolved(_function(place, record, given.pop(place, None), trust)))
+    if given:
+        name, known = next(iter(given)), [place for place, _, _ in _functions(tables)]
+        raise InputError(
+            f"kernels: the file records no function {name!r}; it records {known or 'none'}"
+        )
+    return from_tables(tables, arrays).specification
+
+
+class Resolved(NamedTuple):
+    """A function in place of its record."""
+
+    function: Any
+
+
+def _functions(table: Any, place: str = "") -> Iterator[tuple[str, Any, Callable[[Any], None]]]:
+    """Every recorded function: its place, its record, and how to replace it."""
+    for key, value in list(table.items()):
+        here = f"{place}.{key}" if place else key
+        if isinstance(value, dict) and "function" in value:
+            yield here, value, functools.partial(table.__setitem__, key)
+        elif isinstance(value, dict):
+            yield from _functions(value, here)
+
+
+def _function(place: str, record: Mapping[str, str], given: Any, trust: bool) -> Any:
+    """The function for a record, of the same content.  Raises InputError."""
+    from fastrev.kernels.fingerprint import fingerprint
+
+    name = record["function"]
+    if given is None and not trust:
+        raise InputError(
+            f"{place} is your own function ({name}), which the file only records: give it as "
+            f"kernels={{{place!r}: function}}, or compile the stored source with trust=True"
+        )
+    if isinstance(given, str):
+        given = import_function(given, place)
+    if given is None:
+        given = _from_source(place, record)
+    if fingerprint(given) != record["sha256"]:
+        origin = "stored source alone" if trust else "function given"
+        raise InputError(
+            f"{place}: the {origin} differs from {name}, with which the file began "
+            "(its code, a helper, a constant or a closure value)"
+        )
+    return given
+
+
+def _from_source(place: str, record: Mapping[str, str]) -> Any:
+    """The function that the stored source defines; the caller trusts it."""
+    import math
+
+    scope: dict[str, Any] = {"math": math, "np": np, "numpy": np}
+    name = record["function"].rpartition(":")[2].rpartition(".")[2]
+    try:
+        exec(textwrap.dedent(record["source"]), scope)
+        return scope[name]
+    except (SyntaxError, NameError, KeyError) as error:
+        raise InputError(f"{place}: the stored source cannot be compiled: {error!r}") from None
+
+
 def from_tables(
-    tables: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None
+    tables: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]] | None = None,
+    imports: bool = False,
 ) -> Config:
-    """A specification and output options from parsed TOML.  Raises InputError."""
+    """A specification and output options from parsed TOML.
+
+    imports   whether "module:function" is imported: for a user's own configuration
+
+    Raises InputError.
+    """
     for name in tables:
         if name not in TABLES:
             raise InputError(f"[{name}] is not known: {check.nearest(name, TABLES)}")
@@ -185,6 +271,8 @@ def from_tables(
         if name not in tables:
             raise InputError(f"the table [{name}] is missing")
     arrays = arrays or {}
+    if imports:
+        tables = _with_imports(tables)
     forward = _build(tables["process"], "process", PROCESSES, arrays)
     options = checked(Options, tables.get("run", {}), "run.")
     model: Any = forward
@@ -257,21 +345,25 @@ def _build(
 
 def _value(value: Any, where: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
     """A parameter: a plain value, an array by name, a function, or named params."""
-    if isinstance(value, str) and ":" in value:
-        return _import_function(value, where)
+    if isinstance(value, Resolved):
+        return value.function
     if not isinstance(value, dict):
         return value
     if set(value) == {"array"}:
         return arrays[value["array"]]
-    if "function" in value:
-        raise InputError(
-            f"{where} is a function ({value['function']}) that the text holds only as a record; "
-            "give the kernel from your own code"
-        )
     return namedtuple("Params", value)(**value)  # type: ignore[misc]
 
 
-def _import_function(name: str, where: str) -> Any:
+def _with_imports(table: Any, place: str = "") -> Any:
+    """The tables with every "module:function" imported."""
+    if isinstance(table, dict):
+        return {k: _with_imports(v, f"{place}.{k}" if place else k) for k, v in table.items()}
+    if isinstance(table, str) and re.fullmatch(r"[\w.]+:[\w.]+", table):
+        return Resolved(import_function(table, place))
+    return table
+
+
+def import_function(name: str, where: str) -> Any:
     """The user's own function "module:function", from the current directory too."""
     module, _, attribute = name.partition(":")
     if "" not in sys.path:

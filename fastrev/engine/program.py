@@ -1,5 +1,6 @@
 """A specification made ready to run: the compiled kernel and its arguments."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,13 +31,14 @@ class Program:
     """What `run_range` needs, all of it a function of the specification."""
 
     kernel: Callable[..., int]
+    digest: str
     compile_seconds: float
     dtype: Any
     seed: Any
     width: int
     tile: int
     frame_steps: NDArray[np.int64]
-    step_scalars: tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+    step_scalars: tuple[NDArray[Any], ...]
     correction: Any
     tables: tuple[tuple[Any, ...], ...]
     draw_values: tuple[Any, ...]
@@ -101,18 +103,21 @@ def build(spec: Specification) -> Program:
     )
     h = spec.grid.h
     scalars = (spec.grid.times[:-1], h, terms.noise * np.sqrt(np.abs(h)))
+    values = _draw_values(draw, real)
+    steps = tuple(v.astype(real) for v in scalars)
     program = Program(
         kernel=_kernel(recipe),
+        digest=_digest(recipe, (*steps, *sum(tables, ()), *values, terms.correction)),
         compile_seconds=0.0,
         dtype=real,
         seed=np.uint64(spec.seed),
         width=spec.dim if recipe.coupled else 1,
         tile=_coupled_tile(spec.dim) if recipe.coupled else _TILE,
         frame_steps=np.array(spec.frame_steps, dtype=np.int64),
-        step_scalars=tuple(v.astype(real) for v in scalars),  # type: ignore[arg-type]
+        step_scalars=steps,
         correction=real(terms.correction),
         tables=tuple(tables) if len(tables) == 3 else (*tables, ()),
-        draw_values=_draw_values(draw, real),
+        draw_values=values,
         x0=np.empty((0, 0), real) if isinstance(spec.x0, Distribution) else spec.x0,
     )
     _compile(program, spec, [kernel.function for kernel in roles.values()])
@@ -155,6 +160,16 @@ def _cast(value: NDArray[np.float64], real: Any) -> Any:
 
 def _draw_values(draw: Draw | None, real: Any) -> tuple[Any, ...]:
     return tuple(_cast(v, real) for v in draw.params.values()) if draw else ()
+
+
+def _digest(recipe: Any, values: tuple[Any, ...]) -> str:
+    """A hash of all that decides a path beside seed and x0: functions and numbers."""
+    from fastrev.kernels.fingerprint import sources
+
+    digest = hashlib.sha256((recipe.fingerprint() + sources()).encode())
+    for value in values:
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
 
 
 def _coupled_tile(dim: int) -> int:

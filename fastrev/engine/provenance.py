@@ -1,4 +1,4 @@
-"""Where a result came from: versions, machine, kernels."""
+"""Where a result came from: versions, machine, user."""
 
 import os
 import platform
@@ -6,13 +6,9 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata
 
-from fastrev.engine.specification import Specification
 
-
-def provenance(spec: Specification) -> dict[str, str]:
+def provenance() -> dict[str, str]:
     """Text for the file's attributes, by name."""
-    from fastrev.kernels.fingerprint import environment
-
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
@@ -22,7 +18,6 @@ def provenance(spec: Specification) -> dict[str, str]:
         "user": os.environ.get("USER", "unknown"),
         "python": platform.python_version(),
         "versions": " ".join(f"{name}={_version(name)}" for name in _PACKAGES),
-        "kernels": environment(),
     }
 
 

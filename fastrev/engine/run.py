@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Run:
         compile_seconds: float = math.nan,
         non_finite: int = 0,
         path: Path | None = None,
+        kernels: Mapping[str, Any] | None = None,
+        trust: bool = False,
     ) -> None:
         self.frames = frames
         self.times = times
@@ -51,6 +53,7 @@ class Run:
         self.path = path
         self.observables: dict[str, Any] = {}
         self._specification = specification
+        self._kernels, self._trust = kernels, trust
 
     @property
     def x(self) -> NDArray[Any]:
@@ -72,14 +75,16 @@ class Run:
         """What was run.  Raises InputError where it holds a function that a file only records."""
         if self._specification is not None:
             return self._specification
-        import tomllib
-
-        from fastrev.engine.config import from_tables
+        from fastrev.engine.config import stored_specification
         from fastrev.store.reader import read_header
 
         assert self.path is not None
         arrays = read_header(self.path).arrays
-        return from_tables(tomllib.loads(self.toml), arrays).specification
+        return stored_specification(self.toml, arrays, self._kernels, self._trust)
+
+    def adopt(self, specification: Specification, compile_seconds: float) -> None:
+        """Take over what the process that ran it knows beyond the file."""
+        self._specification, self.compile_seconds = specification, compile_seconds
 
     @property
     def throughput(self) -> float:
@@ -148,12 +153,16 @@ class Run:
         if self.seconds > 0:
             lines["throughput"] = (
                 f"{self.throughput / 1e6:,.0f} M particle-steps/s "
-                f"({self.seconds:.2f} s, compiling {self.compile_seconds:.2f} s)"
+                f"({self.seconds:.2f} s{self._compiling()})"
             )
         if self.non_finite:
             lines["non-finite"] = f"{self.non_finite:,} coordinates"
         lines["file"] = str(self.path) if self.path else "in memory"
         return lines
+
+    def _compiling(self) -> str:
+        known = self.compile_seconds >= 0
+        return f", and {self.compile_seconds:.2f} s compiling" if known else ""
 
     def __repr__(self) -> str:
         rows = [f"  {label:<11}{text}" for label, text in self._lines().items()]
@@ -184,22 +193,27 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(
+    path: str | Path, kernels: Mapping[str, Any] | None = None, trust: bool = False
+) -> Run:
     """A run from its file, lazily; works while the run is still going.
+
+    kernels, trust   where the file records a user's own functions and `trace` is
+                     wanted: see `resume`; nothing from a file runs otherwise
 
     Raises StoreError where the file is not a run's.
     """
-    from fastrev.store.reader import FileFrames, read_header, read_summary
+    from fastrev.store.reader import FileFrames, read_header, read_progress
 
-    header = read_header(path, arrays=False)
-    seconds, compile_seconds, lost = read_summary(path)
+    header, progress = read_header(path, arrays=False), read_progress(path)
     return Run(
         frames=FileFrames(path),
         times=header.times,
         seed=header.seed,
         toml=header.specification,
-        seconds=seconds,
-        compile_seconds=compile_seconds,
-        non_finite=0 if math.isnan(lost) else int(lost),
+        seconds=progress.seconds,
+        non_finite=progress.non_finite,
         path=Path(path),
+        kernels=kernels,
+        trust=trust,
     )

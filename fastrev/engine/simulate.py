@@ -5,7 +5,7 @@ import time as clock
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from fastrev.engine.run import Run
 from fastrev.engine.shards import Shard, pieces, shards
 from fastrev.engine.specification import Options, Specification, checked, specify
 from fastrev.model.timegrid import TimeGrid
-
-if TYPE_CHECKING:
-    from fastrev.store.h5md import Header
 
 _PIECES_PER_THREAD = 8
 """Finer than one per thread: evens out their speeds, and bounds the wait after Ctrl-C."""
@@ -40,6 +37,7 @@ def simulate(
     shard_size: int | None = None,
     progress: bool | None = None,
     overwrite: bool = False,
+    durable: bool = True,
 ) -> Run:
     """Run n independent particles of a process over a time grid.
 
@@ -60,6 +58,7 @@ def simulate(
     shard_size  particles per shard; never changes the result
     progress    True or False; None shows a bar on a terminal
     overwrite   replace `out` if it exists
+    durable     False: do not wait for the disk before committing a shard
 
     The result is the same, bit for bit, at any number of threads and any shard size.
     Raises InputError (a ValueError) for bad input, before any file is touched;
@@ -79,7 +78,9 @@ def simulate(
     if grid is None:
         values["time"] = time
     plain = {name: _plain(value) for name, value in values.items()}
-    return execute(specify(process, x0, checked(Options, plain), grid), out, progress, overwrite)
+    return execute(
+        specify(process, x0, checked(Options, plain), grid), out, progress, overwrite, durable
+    )
 
 
 def _dtype_name(dtype: Any) -> Any:
@@ -101,6 +102,7 @@ def execute(
     out: str | Path | None = None,
     progress: bool | None = None,
     overwrite: bool = False,
+    durable: bool = True,
 ) -> Run:
     """Run a specification, in memory or into a file."""
     if out is None:
@@ -113,7 +115,7 @@ def execute(
 
         check_target(path, spec.frames_nbytes, overwrite)
         program = build(spec)
-        run = _to_file(spec, program, path, progress, overwrite)
+        run = _to_file(spec, program, path, progress, overwrite, durable)
     if run.non_finite:
         warnings.warn(
             f"{run.non_finite:,} of {spec.n * spec.dim:,} coordinates ended infinite or NaN",
@@ -139,24 +141,24 @@ def _in_memory(spec: Specification, program: Program, progress: bool | None) -> 
 
 
 def _to_file(
-    spec: Specification, program: Program, path: Path, progress: bool | None, overwrite: bool
+    spec: Specification,
+    program: Program,
+    path: Path,
+    progress: bool | None,
+    overwrite: bool,
+    durable: bool,
 ) -> Run:
+    from fastrev.engine.files import make_header, write_shards
     from fastrev.engine.run import open_run
     from fastrev.store.h5md import create
-    from fastrev.store.writer import Writer
 
-    header = make_header(spec)
+    header = make_header(spec, program)
     offsets = create(path, header, overwrite)
-    start, lost = clock.perf_counter(), 0
-    with Writer(path, header, offsets) as writer:
-        with Progress(spec.n, spec.grid.steps, progress) as bar:
-            for shard in shards(spec.n, spec.shard_size):
-                frames = writer.buffer(shard.count)
-                lost += run_shard(program, shard, frames, 0, bar.advance)
-                writer.submit(shard.index, shard.first, frames)
-        writer.finish(clock.perf_counter() - start, program.compile_seconds, lost)
+    with Progress(spec.n, spec.grid.steps, progress) as bar:
+        todo = shards(spec.n, spec.shard_size)
+        write_shards(path, header, offsets, program, todo, bar.advance, durable)
     run = open_run(path)
-    run._specification = spec
+    run.adopt(spec, program.compile_seconds)
     return run
 
 
@@ -180,25 +182,3 @@ def run_shard(
 
     threads.for_each(pieces(shard, program.tile, threads.count() * _PIECES_PER_THREAD), work)
     return lost
-
-
-def make_header(spec: Specification) -> "Header":
-    """What the file says of a specification."""
-    from fastrev.engine.config import to_toml
-    from fastrev.engine.provenance import provenance
-    from fastrev.store.h5md import Header
-
-    text = to_toml(spec)
-    return Header(
-        n=spec.n,
-        dim=spec.dim,
-        dtype=spec.dtype,
-        frame_steps=np.array(spec.frame_steps, dtype=np.int64),
-        times=spec.times,
-        t_start=spec.grid.start,
-        shard_size=spec.shard_size,
-        seed=spec.seed,
-        specification=text.toml,
-        provenance=provenance(spec),
-        arrays=text.arrays,
-    )

@@ -12,7 +12,6 @@ import platform
 import sys
 import types
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +34,17 @@ def fingerprint(*parts: Any) -> str:
 @functools.cache
 def environment() -> str:
     """A hash of what else decides the machine code: this package's kernels and the compiler."""
+    versions = (sys.version, platform.machine(), numba.__version__, llvmlite.__version__)
+    return hashlib.sha256(repr((sources(), versions, np.__version__)).encode()).hexdigest()
+
+
+@functools.cache
+def sources() -> str:
+    """A hash of this package's own kernels as text."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
-    versions = (sys.version, platform.machine(), numba.__version__, llvmlite.__version__)
-    digest.update(repr((versions, np.__version__, _own_version())).encode())
     return digest.hexdigest()
-
-
-def _own_version() -> str:
-    try:
-        return metadata.version("fastrev")
-    except metadata.PackageNotFoundError:
-        return "source"
 
 
 def plain_function(value: Any) -> types.FunctionType | None:

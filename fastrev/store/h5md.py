@@ -13,9 +13,11 @@ rows are on disk; that byte is the commit.
     /particles/trajectory/position/time     (F,) elapsed time |t - t_start|, increasing
     /observables/forward_time/value         (F,) the forward time t
     /fastrev/shards                         (shards,) 1 where committed
+    /fastrev/checksums                      (shards,) XXH3 of a committed shard's rows
     /fastrev/specification                  the run as TOML
+    /fastrev/seconds                        (shards,) wall time of each
+    /fastrev/non_finite                     (shards,) coordinates that ended infinite or NaN
     /fastrev/arrays/*                       arrays too large for TOML
-    /fastrev/summary                        (3,) seconds, compile seconds, non-finite; NaN before
     /fastrev                                attributes: format, seed, versions, host, ...
 
 Specification: https://h5md.nongnu.org/h5md.html
@@ -37,7 +39,9 @@ FORMAT = 1
 
 VALUE = "/particles/trajectory/position/value"
 SHARDS = "/fastrev/shards"
-SUMMARY = "/fastrev/summary"
+CHECKSUMS = "/fastrev/checksums"
+SECONDS = "/fastrev/seconds"
+NON_FINITE = "/fastrev/non_finite"
 
 
 class StoreError(ValueError):
@@ -82,7 +86,18 @@ class Offsets:
 
     value: int
     shards: int
-    summary: int
+    checksums: int
+    seconds: int
+    non_finite: int
+
+
+def offsets_of(file: h5py.File) -> Offsets:
+    """The offsets of an open file.  Raises StoreError where its data are not contiguous."""
+    names = (VALUE, SHARDS, CHECKSUMS, SECONDS, NON_FINITE)
+    offsets = [file[name].id.get_offset() for name in names]
+    if None in offsets:
+        raise StoreError(f"{file.filename} is compressed or chunked and cannot be written to")
+    return Offsets(*offsets)
 
 
 def check_target(path: Path, nbytes: int, overwrite: bool) -> None:
@@ -135,7 +150,7 @@ def _fill(file: h5py.File, header: Header) -> Offsets:
     position = trajectory.create_group("position")
     position["step"] = header.frame_steps
     position["time"] = np.abs(header.times - header.t_start)
-    value = _allocate(position, "value", header.shape, np.dtype(header.dtype))
+    _allocate(position, "value", header.shape, np.dtype(header.dtype))
     forward = file.create_group("observables/forward_time")
     forward["step"] = position["step"]
     forward["time"] = position["time"]
@@ -148,11 +163,10 @@ def _fill(file: h5py.File, header: Header) -> Offsets:
     own.attrs.update(attributes | {"shard_size": np.int64(header.shard_size)})
     for name, text in header.provenance.items():
         own.attrs[name] = np.bytes_(text.encode())
-    shards = _allocate(own, "shards", (header.shard_count,), np.dtype(np.uint8))
-    shards[...] = 0
-    summary = _allocate(own, "summary", (3,), np.dtype(np.float64))
-    summary[...] = np.nan
-    return Offsets(value.id.get_offset(), shards.id.get_offset(), summary.id.get_offset())
+    for name, kind in (("shards", "u1"), ("checksums", "<u8"), ("seconds", "<f8")):
+        _allocate(own, name, (header.shard_count,), np.dtype(kind))[...] = 0
+    _allocate(own, "non_finite", (header.shard_count,), np.dtype("<i8"))[...] = 0
+    return offsets_of(file)
 
 
 def _write_h5md(file: h5py.File) -> None:

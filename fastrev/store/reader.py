@@ -1,5 +1,6 @@
 """Reading a run's file: header, committed shards, frames on demand."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrev.store.h5md import FORMAT, SHARDS, SUMMARY, VALUE, Header, StoreError
+from fastrev.store.h5md import (
+    FORMAT,
+    NON_FINITE,
+    SECONDS,
+    SHARDS,
+    VALUE,
+    Header,
+    StoreError,
+)
 
 
 def read_header(path: str | Path, arrays: bool = True) -> Header:
@@ -60,11 +69,21 @@ def _text(value: Any) -> str:
     return bytes(value).decode()
 
 
-def read_summary(path: str | Path) -> tuple[float, float, float]:
-    """Seconds, compile seconds, non-finite particles; NaN where the run has not ended."""
+@dataclass(frozen=True)
+class Progress:
+    """How far a file is: committed shards (shards,), their wall time, non-finite coordinates."""
+
+    committed: NDArray[np.bool_]
+    seconds: float
+    non_finite: int
+
+
+def read_progress(path: str | Path) -> Progress:
+    """What is committed by now.  Raises StoreError."""
     with open_file(path) as file:
-        seconds, compile_seconds, lost = (float(v) for v in file[SUMMARY][:])
-    return seconds, compile_seconds, lost
+        done = file[SHARDS][:] == 1
+        seconds, lost = file[SECONDS][:][done].sum(), file[NON_FINITE][:][done].sum()
+    return Progress(done, float(seconds), int(lost))
 
 
 class FileFrames:
@@ -87,8 +106,7 @@ class FileFrames:
 
     def committed(self) -> NDArray[np.bool_]:
         """Which shards are complete, (shards,)."""
-        with open_file(self.path) as file:
-            return np.asarray(file[SHARDS][:] == 1)
+        return read_progress(self.path).committed
 
     @property
     def shape(self) -> tuple[int, int, int]:

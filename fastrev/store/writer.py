@@ -7,16 +7,34 @@ memory is bounded whatever the number of particles.
 import os
 import queue
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from fastrev.store.h5md import Header, Offsets, StoreError
+from fastrev.store.lock import lock
 
 _BUFFERS = 2
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A computed shard: particles first.. as frames (F, m, D), in a buffer of the writer's.
+
+    repair  rows that replace damaged ones: what the file records of the run stays
+    """
+
+    index: int
+    first: int
+    frames: NDArray[Any]
+    seconds: float = 0.0
+    non_finite: int = 0
+    repair: bool = False
 
 
 class Writer:
@@ -25,9 +43,14 @@ class Writer:
     def __init__(self, path: Path, header: Header, offsets: Offsets, durable: bool = True) -> None:
         self._path, self._header, self._offsets = path, header, offsets
         self._durable = durable
-        self._file = os.open(path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+        self._file = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        try:
+            lock(self._file, path)
+        except StoreError:
+            os.close(self._file)
+            raise
         self._error: BaseException | None = None
-        self._work: queue.Queue[tuple[int, int, NDArray[Any]] | None] = queue.Queue(1)
+        self._work: queue.Queue[Rows | None] = queue.Queue(1)
         self._free: queue.Queue[NDArray[Any] | None] = queue.Queue()
         for _ in range(_BUFFERS):
             self._free.put(None)  # made on first use: a run of one shard needs one
@@ -43,30 +66,23 @@ class Writer:
             room = np.empty(f * rows * d, self._header.dtype)
         return room[: f * count * d].reshape(f, count, d)
 
-    def submit(self, index: int, first: int, frames: NDArray[Any]) -> None:
-        """Hand over shard `index`, particles first.., and its buffer.  Raises StoreError."""
+    def submit(self, shard: Rows) -> None:
+        """Hand over a shard and its buffer.  Raises StoreError."""
         self._raise()
-        self._work.put((index, first, frames))
-
-    def finish(self, seconds: float, compile_seconds: float, non_finite: int) -> None:
-        """Write what was submitted, then the run's summary.  Raises StoreError."""
-        self._join()
-        summary = np.array([seconds, compile_seconds, non_finite], dtype=np.float64)
-        write_at(self._file, summary, self._offsets.summary)
+        self._work.put(shard)
 
     def close(self) -> None:
         """Write what was submitted and close.  Raises StoreError."""
+        if self._file < 0:
+            return
+        self._work.put(None)
+        self._thread.join()
         try:
-            self._join()
+            if self._error is None:
+                self._sync()
         finally:
-            if self._file >= 0:
-                os.close(self._file)
-                self._file = -1
-
-    def _join(self) -> None:
-        if self._thread.is_alive():
-            self._work.put(None)
-            self._thread.join()
+            os.close(self._file)
+            self._file = -1
         self._raise()
 
     def __enter__(self) -> "Writer":
@@ -87,28 +103,43 @@ class Writer:
             ) from self._error
 
     def _run(self) -> None:
-        while (item := self._work.get()) is not None:
-            index, first, frames = item
+        while (shard := self._work.get()) is not None:
             try:
                 if self._error is None:
-                    self._write(index, first, frames)
+                    self._write(shard)
             except BaseException as error:  # handed to the thread that submits
                 self._error = error
-            base = frames if frames.base is None else frames.base
-            self._free.put(base)
+            frames = shard.frames
+            self._free.put(frames if frames.base is None else frames.base)
 
-    def _write(self, index: int, first: int, frames: NDArray[Any]) -> None:
-        """All rows, then, once they are on disk, the commit byte."""
+    def _write(self, shard: Rows) -> None:
+        """All rows and their checksum, then, once they are on disk, the commit byte."""
+        frames, at = shard.frames, self._offsets
         row = frames.shape[2] * frames.itemsize
         for f in range(len(frames)):
-            at = self._offsets.value + (f * self._header.n + first) * row
-            write_at(self._file, frames[f], at)
+            write_at(self._file, frames[f], at.value + (f * self._header.n + shard.first) * row)
+        entries: list[tuple[int, str, Any]] = [(at.checksums, "<u8", checksum(shard.index, frames))]
+        if not shard.repair:
+            entries += [
+                (at.seconds, "<f8", shard.seconds),
+                (at.non_finite, "<i8", shard.non_finite),
+            ]
+        for offset, kind, value in entries:
+            write_at(self._file, np.array([value], kind), offset + 8 * shard.index)
         self._sync()
-        write_at(self._file, np.ones(1, np.uint8), self._offsets.shards + index)
+        write_at(self._file, np.ones(1, np.uint8), at.shards + shard.index)
 
     def _sync(self) -> None:
         if self._durable:
             getattr(os, "fdatasync", os.fsync)(self._file)
+
+
+def checksum(index: int, frames: NDArray[Any]) -> int:
+    """XXH3 of a shard's rows, frame after frame, seeded with its number."""
+    digest = xxhash.xxh3_64(seed=index)
+    for rows in frames:
+        digest.update(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
+    return digest.intdigest()
 
 
 def write_at(file: int, array: NDArray[Any], offset: int) -> None:

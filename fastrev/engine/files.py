@@ -1,0 +1,116 @@
+"""Runs in files: writing shards, and resuming what was interrupted or damaged."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastrev.engine.config import stored_specification, to_toml
+from fastrev.engine.program import Program, build
+from fastrev.engine.progress import Progress
+from fastrev.engine.provenance import provenance
+from fastrev.engine.run import Run, open_run
+from fastrev.engine.shards import Shard, shards
+from fastrev.engine.specification import Specification
+from fastrev.model.check import InputError
+
+if TYPE_CHECKING:
+    from fastrev.store.h5md import Header, Offsets
+
+
+def make_header(spec: Specification, program: Program) -> "Header":
+    """What the file says of a specification."""
+    from fastrev.store.h5md import Header
+
+    text = to_toml(spec)
+    return Header(
+        n=spec.n,
+        dim=spec.dim,
+        dtype=spec.dtype,
+        frame_steps=np.array(spec.frame_steps, dtype=np.int64),
+        times=spec.times,
+        t_start=spec.grid.start,
+        shard_size=spec.shard_size,
+        seed=spec.seed,
+        specification=text.toml,
+        provenance=provenance() | {"program": program.digest},
+        arrays=text.arrays,
+    )
+
+
+def write_shards(
+    path: Path,
+    header: "Header",
+    offsets: "Offsets",
+    program: Program,
+    todo: Iterable[Shard],
+    done: Callable[[int], None],
+    durable: bool = True,
+    repair: bool = False,
+) -> None:
+    """Compute shards and write them, one behind the other.  Raises StoreError."""
+    from fastrev.engine.simulate import run_shard
+    from fastrev.store.writer import Rows, Writer
+
+    with Writer(path, header, offsets, durable) as writer:
+        for shard in todo:
+            start = time.perf_counter()
+            frames = writer.buffer(shard.count)
+            lost = run_shard(program, shard, frames, 0, done)
+            seconds = time.perf_counter() - start
+            writer.submit(Rows(shard.index, shard.first, frames, seconds, lost, repair))
+
+
+def resume(
+    path: str | Path,
+    kernels: Mapping[str, Any] | None = None,
+    trust: bool = False,
+    repair: bool = False,
+    progress: bool | None = None,
+) -> Run:
+    """Compute the shards that a file lacks, and only those; it ends as if never interrupted.
+
+    path      a run's file
+    kernels   the user's own functions by their place in the specification, such as
+              {"process.drift": drift}, or as "module:function"
+    trust     compile the source stored in the file instead
+    repair    also recompute committed shards whose checksum does not match
+    progress  True or False; None shows a bar on a terminal
+
+    Raises InputError where a kernel is missing or differs from the one that began
+    the file, StoreError where the file cannot be read or written.
+    """
+    from fastrev.store.h5md import offsets_of
+    from fastrev.store.reader import open_file, read_header, read_progress
+    from fastrev.store.validate import damaged_shards
+
+    path = Path(path)
+    header = read_header(path)
+    spec = stored_specification(header.specification, header.arrays, kernels, trust)
+    program = build(spec)
+    check_same(header, program)
+    with open_file(path) as file:
+        offsets = offsets_of(file)
+    missing = set(np.flatnonzero(~read_progress(path).committed).tolist())
+    broken = set(damaged_shards(path)) if repair else set()
+    everything = list(shards(spec.n, spec.shard_size))
+    with Progress(spec.n, spec.grid.steps, progress) as bar:
+        for chosen, mend in ((broken - missing, True), (missing, False)):
+            todo = [shard for shard in everything if shard.index in chosen]
+            if todo:
+                write_shards(path, header, offsets, program, todo, bar.advance, repair=mend)
+    run = open_run(path)
+    run.adopt(spec, program.compile_seconds)
+    return run
+
+
+def check_same(header: "Header", program: Program) -> None:
+    """Refuse to go on with other mathematics than a file began with.  Raises InputError."""
+    if header.provenance.get("program") != program.digest:
+        made = header.provenance.get("versions", "").split(" ")[0]
+        raise InputError(
+            "the kernels that this version of fastrev would run differ from those that began "
+            f"the file (made with {made}); finish it with that version"
+        )
