@@ -217,11 +217,12 @@ def test_cut_short_and_damaged_headers(tmp_path):
 def test_validate_finds_broken_rules(tmp_path):
     run = make(tmp_path / "a.h5", dim=3)
     assert {f.level for f in validate(run.path)} <= {"ok", "advice"}
+    box = "particles/trajectory/box"
     changes = {
         "version is Integer": lambda f: f["h5md"].attrs.__setitem__("version", "1.1"),
         "author has a string name": lambda f: f["h5md/author"].attrs.__delitem__("name"),
-        "box has a dimension": lambda f: f["particles/trajectory/box"].attrs.__delitem__("dimension"),
-        "box boundary": lambda f: f["particles/trajectory/box"].attrs.__setitem__("boundary", b"none"),
+        "box has a dimension": lambda f: f[box].attrs.__delitem__("dimension"),
+        "box boundary": lambda f: f[box].attrs.__setitem__("boundary", b"none"),
         "time increases": lambda f: f["particles/trajectory/position/time"].__setitem__(1, 0.0),
         "shards holds": lambda f: f["fastrev/shards"].__setitem__(0, 7),
     }  # fmt: skip

@@ -29,6 +29,7 @@ import tomli_w
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from fastrev.engine.lastframe import LastFrame, last_frame
 from fastrev.engine.specification import Options, Specification, checked, specify
 from fastrev.model import check, distribution, process, sde
 from fastrev.model.check import InputError
@@ -106,6 +107,8 @@ def to_toml(spec: Specification) -> Text:
     tables["process"] = _describe(forward, "process", text)
     if isinstance(spec.x0, Distribution):
         tables["x0"] = _describe(spec.x0, "x0", text)
+    elif isinstance(spec.x0, LastFrame):
+        tables["x0"] = {"kind": "file", "path": str(spec.x0.path), "hash": spec.x0.digest}
     else:
         text.arrays["x0"] = spec.x0
         tables["x0"] = {"kind": "array", "array": "x0"}
@@ -124,6 +127,11 @@ def _describe_run(spec: Specification) -> dict[str, Any]:
         run |= {"time": [grid.start, grid.end], "steps": grid.steps, "grid": grid.rule}
         run |= {"rho": grid.rho} if grid.rule == "power" else {}
     run |= {"frames": spec.times.tolist(), "method": spec.method, "shard_size": spec.shard_size}
+    run["storage"] = spec.storage
+    if isinstance(spec.keep, range):
+        run["keep"] = {"start": spec.keep.start, "stop": spec.keep.stop, "step": spec.keep.step}
+    else:
+        run["keep"] = spec.keep.tolist()
     return run
 
 
@@ -312,6 +320,13 @@ def _build_x0(
 ) -> Any:
     if table.get("kind") == "array":
         return arrays[table["array"]]
+    if table.get("kind") == "file":
+        extra = [name for name in table if name not in ("kind", "path", "hash")]
+        if extra or "path" not in table:
+            raise InputError(
+                f"x0: kind 'file' needs a path, and may have a hash; got {dict(table)}"
+            )
+        return last_frame(table["path"], table.get("hash"))
     if table.get("kind") == "marginal":
         if p0 is None:
             raise InputError("x0.kind = 'marginal' needs [score] kind = 'exact' with a p0")

@@ -24,15 +24,14 @@ def make_header(spec: Specification, program: Program) -> "Header":
     """What the file says of a specification."""
     from fastrev.store.h5md import Header
 
-    text = to_toml(spec)
+    text, every = to_toml(spec), shards(spec.n, spec.shard_size)
     return Header(
-        n=spec.n,
+        rows=np.array([spec.row_of(s.first) for s in every] + [spec.rows], dtype=np.int64),
         dim=spec.dim,
-        dtype=spec.dtype,
+        dtype=spec.storage,
         frame_steps=np.array(spec.frame_steps, dtype=np.int64),
         times=spec.times,
         t_start=spec.grid.start,
-        shard_size=spec.shard_size,
         seed=spec.seed,
         specification=text.toml,
         provenance=provenance() | {"program": program.digest},
@@ -57,10 +56,10 @@ def write_shards(
     with Writer(path, header, offsets, durable) as writer:
         for shard in todo:
             start = time.perf_counter()
-            frames = writer.buffer(shard.count)
-            lost = run_shard(program, shard, frames, 0, done)
+            frames = writer.buffer(shard.index)
+            lost = run_shard(program, shard, frames, int(header.rows[shard.index]), done)
             seconds = time.perf_counter() - start
-            writer.submit(Rows(shard.index, shard.first, frames, seconds, lost, repair))
+            writer.submit(Rows(shard.index, frames, seconds, lost, repair))
 
 
 def resume(

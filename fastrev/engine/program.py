@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrev.engine.lastframe import LastFrame
 from fastrev.engine.messages import KernelError, compile_message
 from fastrev.engine.specification import Specification
 from fastrev.model.check import InputError
@@ -42,27 +43,51 @@ class Program:
     correction: Any
     tables: tuple[tuple[Any, ...], ...]
     draw_values: tuple[Any, ...]
-    x0: NDArray[Any]
+    spec: Specification
 
-    def run_range(
-        self,
-        frames: NDArray[Any],
-        first: int,
-        base: int,
-        count: int,
-        frame_steps: NDArray[np.int64] | None = None,
-    ) -> int:
-        """Run particles first .. first+count-1 into rows base.. of frames (F, n, dim).
+    def run_range(self, frames: NDArray[Any], first: int, count: int, base: int) -> int:
+        """Run particles first .. first+count-1 into frames (F, n, dim), whose row 0 is row `base`.
 
         Returns how many coordinates ended non-finite.
         """
+        kept = self._kept(first, count)
+        row = self.spec.row_of(first) - base
+        return self._call(frames, self.frame_steps, first, count, row, kept)
+
+    def run_path(self, particle: int) -> NDArray[Any]:
+        """One particle at every step, (S+1, dim), in the run's dtype."""
+        every = np.arange(self.spec.grid.steps + 1)
+        path = np.empty((len(every), 1, self.spec.dim), self.dtype)
+        self._call(path, every, particle, 1, 0, np.empty(0, np.int64))
+        return path[:, 0]
+
+    def _kept(self, first: int, count: int) -> NDArray[np.int64]:
+        """Which of these particles are kept, counted from the first; empty for all."""
+        keep = self.spec.keep
+        a, b = self.spec.row_of(first), self.spec.row_of(first + count)
+        if b - a == count:
+            return np.empty(0, np.int64)
+        if a == b:
+            return np.array([count])  # none: beyond the last
+        return np.asarray(keep[a:b], dtype=np.int64) - first
+
+    def _call(
+        self,
+        frames: NDArray[Any],
+        frame_steps: NDArray[np.int64],
+        first: int,
+        count: int,
+        row: int,
+        kept: NDArray[np.int64],
+    ) -> int:
         return self.kernel(
-            frames,
-            self.frame_steps if frame_steps is None else frame_steps,
+            frames.view(np.uint16) if frames.dtype == np.float16 else frames,
+            frame_steps,
             np.uint64(first),
-            base,
             count,
-            self.x0[first - base :] if len(self.x0) else self.x0,
+            row,
+            kept,
+            self._x0(first, count),
             self.seed,
             self.width,
             self.tile,
@@ -71,6 +96,15 @@ class Program:
             self.tables,
             self.draw_values,
         )
+
+    def _x0(self, first: int, count: int) -> NDArray[Any]:
+        """Initial states of these particles, (0, 0) where the kernel draws them."""
+        x0 = self.spec.x0
+        if isinstance(x0, Distribution):
+            return np.empty((0, 0), self.dtype)
+        if isinstance(x0, LastFrame):
+            return x0.rows(first, count, self.dtype)
+        return x0[first : first + count]
 
 
 def build(spec: Specification) -> Program:
@@ -100,6 +134,7 @@ def build(spec: Specification) -> Program:
         draw=draw.function if draw else None,
         draw_names=tuple(draw.params) if draw else (),
         draw_uses=(draw.uses_u, draw.uses_v, draw.uses_z) if draw else (False, False, False),
+        storage=spec.storage,
     )
     h = spec.grid.h
     scalars = (spec.grid.times[:-1], h, terms.noise * np.sqrt(np.abs(h)))
@@ -118,7 +153,7 @@ def build(spec: Specification) -> Program:
         correction=real(terms.correction),
         tables=tuple(tables) if len(tables) == 3 else (*tables, ()),
         draw_values=values,
-        x0=np.empty((0, 0), real) if isinstance(spec.x0, Distribution) else spec.x0,
+        spec=spec,
     )
     _compile(program, spec, [kernel.function for kernel in roles.values()])
     object.__setattr__(program, "compile_seconds", time.perf_counter() - start)
@@ -190,7 +225,7 @@ def _compile(program: Program, spec: Specification, functions: list[Callable[...
     """Compile by running no particles.  Raises KernelError."""
     from numba.core.errors import NumbaError
 
-    frames = np.empty((len(spec.frame_steps), 0, spec.dim), program.dtype)
+    frames = np.empty((len(spec.frame_steps), 0, spec.dim), spec.storage)
     try:
         program.run_range(frames, 0, 0, 0)
     except NumbaError as error:

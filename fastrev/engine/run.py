@@ -3,6 +3,7 @@
 import html
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ class Run:
 
     @property
     def n(self) -> int:
-        """Particles (in a file: of the committed shards)."""
+        """Particles kept (in a file: of the committed shards)."""
         return int(self.frames.shape[1])
 
     @property
@@ -110,14 +111,9 @@ class Run:
         outside = wanted[(wanted < 0) | (wanted >= spec.n)]
         if outside.size:
             raise InputError(f"ids must lie between 0 and {spec.n - 1}, got {int(outside[0])}")
-        program = build(spec)
-        every = np.arange(spec.grid.steps + 1)
-        paths = np.empty((len(every), len(wanted), spec.dim), spec.dtype)
-        for column, particle in enumerate(wanted):
-            one = np.empty((len(every), 1, spec.dim), spec.dtype)
-            program.run_range(one, int(particle), 0, 1, every)
-            paths[:, column] = one[:, 0]
-        return paths
+        # a path is kept as it is computed, whatever the file rounds to
+        program = build(replace(spec, storage=spec.dtype))
+        return np.stack([program.run_path(int(particle)) for particle in wanted], axis=1)
 
     def _summary(self) -> dict[str, Any]:
         import tomllib

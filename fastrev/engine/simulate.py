@@ -38,13 +38,16 @@ def simulate(
     progress: bool | None = None,
     overwrite: bool = False,
     durable: bool = True,
+    keep: Any = 1,
+    storage: Any = None,
 ) -> Run:
     """Run n independent particles of a process over a time grid.
 
         x_{i+1} = x_i + b(x_i, t_i) h_i + g(x_i, t_i) sqrt|h_i| z_i,   h_i = t_{i+1} - t_i
 
     process     a forward process, or `reverse(process, score)`
-    x0          a distribution, or an (n, dim) array
+    x0          a distribution, an (n, dim) array, or the path of a run's file, whose
+                last frame is read row by row
     n           particles; 1,000,000, or the length of x0
     time        (t0, t1), or a TimeGrid (then `steps` is ignored); forward time,
                 descending for a reverse process
@@ -52,13 +55,16 @@ def simulate(
     dim         coordinates; 1, or what x0 or the process have
     seed        whole number below 2^64; None draws a fresh one and records it
     dtype       "float32" or "float64"
-    frames      how many to keep, first and last included, or the times to keep
+    frames      how many to keep, first and last included, the times to keep, or
+                {"every": k} for each k-th step and the last
     method      "euler-maruyama"
     out         HDF5 file to stream frames to; None keeps them in memory
     shard_size  particles per shard; never changes the result
     progress    True or False; None shows a bar on a terminal
     overwrite   replace `out` if it exists
     durable     False: do not wait for the disk before committing a shard
+    keep        which particles' frames are kept: every k-th, a slice, or ids
+    storage     dtype of the frames: "float16", "float32", "float64"; None for `dtype`
 
     The result is the same, bit for bit, at any number of threads and any shard size.
     Raises InputError (a ValueError) for bad input, before any file is touched;
@@ -74,6 +80,8 @@ def simulate(
         "frames": frames,
         "method": method,
         "shard_size": shard_size,
+        "storage": None if storage is None else _dtype_name(storage),
+        "keep": _keep_ids(keep),
     }
     if grid is None:
         values["time"] = time
@@ -88,6 +96,14 @@ def _dtype_name(dtype: Any) -> Any:
         return np.dtype(dtype).name
     except TypeError:
         return dtype
+
+
+def _keep_ids(keep: Any) -> Any:
+    """A slice or range by its parts."""
+    if isinstance(keep, slice | range):
+        parts = {"start": keep.start, "stop": keep.stop, "step": keep.step}
+        return {name: value for name, value in parts.items() if value is not None}
+    return keep
 
 
 def _plain(value: Any) -> Any:
@@ -128,11 +144,11 @@ def execute(
 def _in_memory(spec: Specification, program: Program, progress: bool | None) -> Run:
     from fastrev.engine.config import to_toml
 
-    frames = np.empty((len(spec.frame_steps), spec.n, spec.dim), spec.dtype)
+    frames = np.empty((len(spec.frame_steps), spec.rows, spec.dim), spec.storage)
     start, lost = clock.perf_counter(), 0
     with Progress(spec.n, spec.grid.steps, progress) as bar:
         for shard in shards(spec.n, spec.shard_size):
-            lost += run_shard(program, shard, frames, shard.first, bar.advance)
+            lost += run_shard(program, shard, frames, 0, bar.advance)
     seconds = clock.perf_counter() - start
     text = to_toml(spec)
     return Run(
@@ -169,13 +185,16 @@ def run_shard(
     base: int,
     done: Callable[[int], None] = lambda count: None,
 ) -> int:
-    """Run one shard into rows base.. of frames, on all threads; returns the non-finite count."""
+    """Run one shard on all threads; row 0 of frames is row `base`.
+
+    Returns how many coordinates ended non-finite.
+    """
     lost, lock = 0, threading.Lock()
 
     def work(piece: tuple[int, int]) -> None:
         nonlocal lost
         first, count = piece
-        bad = program.run_range(frames, first, base + first - shard.first, count)
+        bad = program.run_range(frames, first, count, base)
         with lock:
             lost += bad
         done(count)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fastrev.engine.lastframe import LastFrame, last_frame
 from fastrev.model import check
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Distribution
@@ -17,6 +18,24 @@ from fastrev.model.reversal import Reverse
 from fastrev.model.timegrid import TimeGrid
 
 Count = Annotated[int, Field(gt=0)]
+
+
+class Every(BaseModel):
+    """Frames at every so many steps, from the first on; the last step is kept too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    every: Count
+
+
+class KeepIds(BaseModel):
+    """Particles start, start + step, ... below stop."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start: Annotated[int, Field(ge=0)] = 0
+    stop: Count | None = None
+    step: Count = 1
 
 
 class Options(BaseModel):
@@ -32,7 +51,9 @@ class Options(BaseModel):
     dim: Count | None = None
     seed: Annotated[int, Field(ge=0, lt=2**64)] | None = None
     dtype: Literal["float32", "float64"] = "float32"
-    frames: Annotated[int, Field(ge=2)] | Annotated[list[float], Field(min_length=1)] = 2
+    frames: Annotated[int, Field(ge=2)] | Annotated[list[float], Field(min_length=1)] | Every = 2
+    keep: Count | KeepIds | Annotated[list[int], Field(min_length=1)] = 1
+    storage: Literal["float16", "float32", "float64"] | None = None
     method: Literal["euler-maruyama"] = "euler-maruyama"
     shard_size: Count | None = None
 
@@ -71,12 +92,14 @@ def _one_line(model: type[BaseModel], error: ValidationError, where: str) -> str
 class Specification:
     """A run in full: with a particle id it determines that particle's path.
 
-    x0 is a distribution, or an (n, dim) array of the run's dtype.
+    x0 is a distribution, an (n, dim) array of the run's dtype, or a file's last frame.
     frame_steps are the step numbers kept, increasing, 0 for the initial state.
+    keep are the particles whose frames are kept: a range, or increasing ids.
+    storage is the dtype of the frames.
     """
 
     process: Any
-    x0: Distribution | NDArray[Any]
+    x0: Distribution | NDArray[Any] | LastFrame
     grid: TimeGrid
     n: int
     dim: int
@@ -85,6 +108,8 @@ class Specification:
     method: str
     frame_steps: tuple[int, ...]
     shard_size: int
+    keep: range | NDArray[np.int64]
+    storage: str
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -99,7 +124,19 @@ class Specification:
     @property
     def frames_nbytes(self) -> int:
         """Size of all frames in bytes."""
-        return len(self.frame_steps) * self.n * self.dim * np.dtype(self.dtype).itemsize
+        return len(self.frame_steps) * self.rows * self.dim * np.dtype(self.storage).itemsize
+
+    @property
+    def rows(self) -> int:
+        """Particles kept."""
+        return len(self.keep)
+
+    def row_of(self, particle: int) -> int:
+        """How many kept particles have a smaller id: the row where `particle` would be."""
+        if isinstance(self.keep, range):
+            span = range(self.keep.start, max(particle, self.keep.start), self.keep.step)
+            return min(len(span), len(self.keep))
+        return int(np.searchsorted(self.keep, particle))
 
 
 def specify(process: Any, x0: Any, options: Options, grid: TimeGrid | None = None) -> Specification:
@@ -113,9 +150,8 @@ def specify(process: Any, x0: Any, options: Options, grid: TimeGrid | None = Non
     _check_direction(process, grid)
     x0, n, dim = _initial(process, x0, options)
     frame_steps = _frame_steps(options.frames, grid)
-    size = options.shard_size or default_shard_size(
-        grid.steps, dim, len(frame_steps), np.dtype(options.dtype).itemsize
-    )
+    itemsize = np.dtype(options.storage or options.dtype).itemsize
+    size = options.shard_size or default_shard_size(grid.steps, dim, len(frame_steps), itemsize)
     return Specification(
         process=process,
         x0=x0,
@@ -127,6 +163,8 @@ def specify(process: Any, x0: Any, options: Options, grid: TimeGrid | None = Non
         method=options.method,
         frame_steps=frame_steps,
         shard_size=min(size, n),
+        keep=_kept(options.keep, n),
+        storage=options.storage or options.dtype,
     )
 
 
@@ -158,8 +196,12 @@ def _initial(process: Any, x0: Any, options: Options) -> tuple[Any, int, int]:
     """x0, n and dim, made to agree."""
     n, dim = options.n, options.dim
     if isinstance(x0, str | Path):
-        raise InputError(f"x0 must be a distribution or an (n, dim) array, got the path {x0!r}")
-    if not isinstance(x0, Distribution):
+        x0 = last_frame(x0)
+    if isinstance(x0, LastFrame):
+        n, dim = n or x0.shape[0], dim or x0.shape[1]
+        if x0.shape != (n, dim):
+            raise InputError(f"x0: {x0.path} holds {x0.shape}, the run wants (n, dim) = {n, dim}")
+    elif not isinstance(x0, Distribution):
         x0 = _initial_array(x0, options.dtype)
         n, dim = n or len(x0), dim or x0.shape[1]
         if x0.shape != (n, dim):
@@ -195,8 +237,26 @@ def _initial_array(x0: Any, dtype: str) -> NDArray[Any]:
     return array
 
 
-def _frame_steps(frames: int | Sequence[float], grid: TimeGrid) -> tuple[int, ...]:
-    """Step numbers of the frames: a count, or the times to keep."""
+def _kept(keep: int | KeepIds | list[int], n: int) -> range | NDArray[np.int64]:
+    """The particles to keep: every so many, a range, or ids."""
+    if isinstance(keep, list):
+        ids = np.array(sorted(set(keep)), dtype=np.int64)
+        if ids[0] < 0 or ids[-1] >= n:
+            bad = int(ids[0] if ids[0] < 0 else ids[-1])
+            raise InputError(f"keep must be ids between 0 and {n - 1}, got {bad}")
+        return ids
+    if isinstance(keep, int):
+        return range(0, n, keep)
+    chosen = range(keep.start, min(keep.stop or n, n), keep.step)
+    if not chosen:
+        raise InputError(f"keep leaves no particle of {n}: got {keep!r}")
+    return chosen
+
+
+def _frame_steps(frames: int | Sequence[float] | Every, grid: TimeGrid) -> tuple[int, ...]:
+    """Step numbers of the frames: a count, a stride, or the times to keep."""
+    if isinstance(frames, Every):
+        return tuple(sorted({*range(0, grid.steps + 1, frames.every), grid.steps}))
     if isinstance(frames, int):
         if frames > grid.steps + 1:
             raise InputError(f"frames must be at most steps + 1 = {grid.steps + 1}, got {frames}")

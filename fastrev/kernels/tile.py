@@ -15,6 +15,7 @@ import numpy as np
 
 from fastrev.kernels.cache import ContentCache
 from fastrev.kernels.fingerprint import fingerprint
+from fastrev.kernels.half import half_bits
 from fastrev.kernels.jit import loop, scalar
 from fastrev.kernels.noise import BLOCK_STEPS, fill_normals, uniform_at
 from fastrev.kernels.params import make_params
@@ -56,6 +57,7 @@ class Recipe:
     draw: Callable[..., Any] | None = None
     draw_names: tuple[str, ...] = ()
     draw_uses: tuple[bool, bool, bool] = (False, False, False)
+    storage: str = "float32"
 
     @property
     def coupled(self) -> bool:
@@ -64,7 +66,8 @@ class Recipe:
 
     def fingerprint(self) -> str:
         """A content hash of everything that is compiled in."""
-        parts = [self.dtype, self.noisy, self.combine, self.draw, self.draw_names, self.draw_uses]
+        parts = [self.dtype, self.storage, self.noisy, self.combine]
+        parts += [self.draw, self.draw_names, self.draw_uses]
         for part in (self.drift, self.diffusion, self.score):
             if part is not None:
                 parts += [part.function, part.names, part.scheduled, part.tiled]
@@ -140,14 +143,14 @@ def _make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
 
 
 def _make_draw(recipe: Recipe, build: Specialiser, real: Any) -> Any:
-    """`start(x, z, low, high, j0, k0, k1, x0, a, values)`: the initial state of a tile."""
+    """`start(x, z, low, high, j0, k0, k1, x0, done, values)`: the initial state of a tile."""
     if recipe.draw is None:
 
         @loop
-        def copy(x, z, low, high, j0, k0, k1, x0, a, values):
+        def copy(x, z, low, high, j0, k0, k1, x0, done, values):
             for j in range(x.shape[0]):
                 for l in range(x.shape[1]):
-                    x[j, l] = x0[a + l, j0 + j]
+                    x[j, l] = x0[done + l, j0 + j]
 
         return copy
 
@@ -157,7 +160,7 @@ def _make_draw(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     params = make_params(recipe.draw_names, [False] * len(recipe.draw_names), per_coordinate=False)
 
     @loop
-    def start(x, z, low, high, j0, k0, k1, x0, a, values):
+    def start(x, z, low, high, j0, k0, k1, x0, done, values):
         p = params(values, 0, 0)
         for w in range(x.shape[0]):
             j = j0 + w
@@ -178,13 +181,15 @@ def _make_draw(recipe: Recipe, build: Specialiser, real: Any) -> Any:
 def _make_run(advance: Any, start: Any, fill: Any, recipe: Recipe) -> Any:
     """The kernel of a range of particle ids.
 
-    run(frames, frame_steps, first, base, x0, seed, width, tile, t, h, root, c, tables, values)
+    run(frames, frame_steps, first, count, row, kept, x0, seed, width, tile, t, h, root, c,
+        tables, values)
 
-    frames       (F, n, d) output: particle first + i at row base + i
+    frames       (F, n, d) output, float16 as uint16
     frame_steps  (F,) increasing step numbers, 0 for the initial state
-    first, base  first particle id and its row
-    count        number of particles
-    x0           (n, d) initial states by row, or (0, 0)
+    first, count first particle id and how many
+    row          row of the first particle kept
+    kept         which of the particles are kept, increasing; empty for all
+    x0           (count, d) initial states, or (0, 0)
     width, tile  coordinates and particles that a tile holds
     t, h, root   (S,) forward time, signed step, sqrt|h| times the noise factor
     c            the score's factor in the drift
@@ -194,14 +199,17 @@ def _make_run(advance: Any, start: Any, fill: Any, recipe: Recipe) -> Any:
     Returns the number of particles whose final state is not finite.
     """
     noisy = recipe.noisy
+    real = np.dtype(recipe.dtype).type
+    keep = _make_keep(recipe.storage)
 
     @loop
     def run(
         frames,
         frame_steps,
         first,
-        base,
         count,
+        row,
+        kept,
         x0,
         seed,
         width,
@@ -216,12 +224,13 @@ def _make_run(advance: Any, start: Any, fill: Any, recipe: Recipe) -> Any:
         d = frames.shape[2]
         steps = len(t)
         k0, k1 = _u64(seed & _LOW), _u64(seed >> _HALF)
-        x_room = np.empty(width * tile, frames.dtype)
-        s_room = np.empty(width * tile, frames.dtype)
-        work_room = np.empty(3 * tile, frames.dtype)
-        z_room = np.zeros(BLOCK_STEPS * width * tile, frames.dtype)
+        x_room = np.empty(width * tile, real)
+        s_room = np.empty(width * tile, real)
+        work_room = np.empty(3 * tile, real)
+        z_room = np.zeros(BLOCK_STEPS * width * tile, real)
         lost = 0
         done = 0
+        q0 = 0
         while done < count:
             identity = _u64(first + _u64(done))
             low, high = _u64(identity & _LOW), _u64(identity >> _HALF)
@@ -232,12 +241,16 @@ def _make_run(advance: Any, start: Any, fill: Any, recipe: Recipe) -> Any:
             s = s_room[: width * size].reshape((width, size))
             work = work_room[: 3 * size].reshape((3, size))
             z = z_room[: BLOCK_STEPS * width * size].reshape((BLOCK_STEPS, width, size))
-            a = base + done
+            q1 = q0
+            while q1 < len(kept) and kept[q1] < done + size:
+                q1 += 1
+            lanes = kept[q0:q1]
+            a = row + (q0 if len(kept) else done)
             for j0 in range(0, d, width):
-                start(x, z, low, high, j0, k0, k1, x0, a, values)
+                start(x, z, low, high, j0, k0, k1, x0, done, values)
                 f = 0
                 if frame_steps[0] == 0:
-                    _keep(frames, 0, a, j0, x)
+                    keep(frames, 0, a, j0, x, lanes, done, len(kept) == 0)
                     f = 1
                 for i0 in range(0, steps, BLOCK_STEPS):
                     if noisy:
@@ -248,21 +261,37 @@ def _make_run(advance: Any, start: Any, fill: Any, recipe: Recipe) -> Any:
                     for i in range(i0, min(i0 + BLOCK_STEPS, steps)):
                         advance(x, z[i - i0], s, work, i, j0, t[i], h[i], root[i], c, tables)
                         if f < len(frame_steps) and frame_steps[f] == i + 1:
-                            _keep(frames, f, a, j0, x)
+                            keep(frames, f, a, j0, x, lanes, done, len(kept) == 0)
                             f += 1
                 lost += _not_finite(x)
             done += size
+            q0 = q1
         return lost
 
     return run
 
 
-@loop
-def _keep(frames, f, a, j0, x):
-    """Store a tile's state as rows of one frame."""
-    for j in range(x.shape[0]):
-        for l in range(x.shape[1]):
-            frames[f, a + l, j0 + j] = x[j, l]
+def _make_keep(storage):
+    """`keep(frames, f, a, j0, x, lanes, done, everything)`: a tile as rows a.. of frame f."""
+    real = np.dtype(storage).type
+
+    @scalar
+    def as_real(x):
+        return real(x)
+
+    convert = half_bits if storage == "float16" else as_real
+
+    @loop
+    def keep(frames, f, a, j0, x, lanes, done, everything):
+        for j in range(x.shape[0]):
+            if everything:
+                for l in range(x.shape[1]):
+                    frames[f, a + l, j0 + j] = convert(x[j, l])
+            else:
+                for q in range(len(lanes)):
+                    frames[f, a + q, j0 + j] = convert(x[j, lanes[q] - done])
+
+    return keep
 
 
 @loop

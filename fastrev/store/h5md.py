@@ -8,10 +8,11 @@ rows are on disk; that byte is the commit.
 
     /h5md                                   version, author, creator
     /particles/trajectory/box               dimension, boundary
-    /particles/trajectory/position/value    (F, N, D) float32 or float64
+    /particles/trajectory/position/value    (F, N, D) float16, float32 or float64
     /particles/trajectory/position/step     (F,) step numbers
     /particles/trajectory/position/time     (F,) elapsed time |t - t_start|, increasing
     /observables/forward_time/value         (F,) the forward time t
+    /fastrev/rows                           (shards + 1,) where the rows of each shard begin
     /fastrev/shards                         (shards,) 1 where committed
     /fastrev/checksums                      (shards,) XXH3 of a committed shard's rows
     /fastrev/specification                  the run as TOML
@@ -42,6 +43,7 @@ SHARDS = "/fastrev/shards"
 CHECKSUMS = "/fastrev/checksums"
 SECONDS = "/fastrev/seconds"
 NON_FINITE = "/fastrev/non_finite"
+ROWS = "/fastrev/rows"
 
 
 class StoreError(ValueError):
@@ -50,15 +52,14 @@ class StoreError(ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its run."""
+    """What a file says of its run; shard i has rows[i] .. rows[i+1]-1 of each frame."""
 
-    n: int
+    rows: NDArray[np.int64]
     dim: int
     dtype: str
     frame_steps: NDArray[np.int64]
     times: NDArray[np.float64]
     t_start: float
-    shard_size: int
     seed: int
     specification: str
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +68,7 @@ class Header:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(F, N, D)."""
-        return len(self.frame_steps), self.n, self.dim
+        return len(self.frame_steps), int(self.rows[-1]), self.dim
 
     @property
     def nbytes(self) -> int:
@@ -77,7 +78,7 @@ class Header:
     @property
     def shard_count(self) -> int:
         """Number of shards."""
-        return -(-self.n // self.shard_size)
+        return len(self.rows) - 1
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,8 @@ def _fill(file: h5py.File, header: Header) -> Offsets:
     own["specification"] = np.bytes_(header.specification.encode())
     for name, array in header.arrays.items():
         own.create_dataset(f"arrays/{name}", data=array)
-    attributes = {"format": np.int32(FORMAT), "seed": np.uint64(header.seed)}
-    own.attrs.update(attributes | {"shard_size": np.int64(header.shard_size)})
+    own.attrs.update({"format": np.int32(FORMAT), "seed": np.uint64(header.seed)})
+    own["rows"] = header.rows
     for name, text in header.provenance.items():
         own.attrs[name] = np.bytes_(text.encode())
     for name, kind in (("shards", "u1"), ("checksums", "<u8"), ("seconds", "<f8")):

@@ -6,11 +6,14 @@ from typing import Any
 
 import h5py
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from fastrev.store.h5md import (
+    CHECKSUMS,
     FORMAT,
     NON_FINITE,
+    ROWS,
     SECONDS,
     SHARDS,
     VALUE,
@@ -30,13 +33,12 @@ def read_header(path: str | Path, arrays: bool = True) -> Header:
         elapsed = position["time"][:]
         ahead = len(times) < 2 or times[-1] >= times[0]
         return Header(
-            n=int(shape[1]),
+            rows=file[ROWS][:],
             dim=int(shape[2]),
             dtype=dtype.name,
             frame_steps=position["step"][:],
             times=times,
             t_start=float(times[0] - elapsed[0] if ahead else times[0] + elapsed[0]),
-            shard_size=int(own.attrs["shard_size"]),
             seed=int(own.attrs["seed"]),
             specification=_text(own["specification"][()]),
             provenance=texts,
@@ -86,6 +88,14 @@ def read_progress(path: str | Path) -> Progress:
     return Progress(done, float(seconds), int(lost))
 
 
+def content_digest(path: str | Path) -> str:
+    """A hash of the specification and of every shard's checksum: two equal ones, equal data."""
+    with open_file(path) as file:
+        digest = xxhash.xxh3_128(bytes(file["fastrev/specification"][()]))
+        digest.update(file[CHECKSUMS][:].tobytes())
+    return digest.hexdigest()
+
+
 class FileFrames:
     """The committed frames (F, N, D) of a file, read as they are indexed.
 
@@ -102,7 +112,7 @@ class FileFrames:
             self._shape: tuple[int, int, int] = file[VALUE].shape
             self.dtype: np.dtype[Any] = file[VALUE].dtype
             self._offset: int | None = file[VALUE].id.get_offset()
-            self._shard_size = int(file["fastrev"].attrs["shard_size"])
+            self._rows: NDArray[np.int64] = file[ROWS][:]
 
     def committed(self) -> NDArray[np.bool_]:
         """Which shards are complete, (shards,)."""
@@ -113,7 +123,7 @@ class FileFrames:
         """(F, committed particles, D)."""
         done = self.committed()
         prefix = len(done) if done.all() else int(np.argmin(done))
-        return self._shape[0], min(prefix * self._shard_size, self._shape[1]), self._shape[2]
+        return self._shape[0], int(self._rows[prefix]), self._shape[2]
 
     def __len__(self) -> int:
         return self._shape[0]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from fastrev.store.h5md import CHECKSUMS, SHARDS, VALUE, StoreError
+from fastrev.store.h5md import CHECKSUMS, ROWS, SHARDS, VALUE, StoreError
 from fastrev.store.reader import open_file
 from fastrev.store.writer import checksum
 
@@ -25,11 +25,10 @@ def damaged_shards(path: str | Path) -> list[int]:
     with open_file(path) as file:
         value = file[VALUE]
         shards, sums = file[SHARDS][:], file[CHECKSUMS][:]
-        size = int(file["fastrev"].attrs["shard_size"])
+        bounds = file[ROWS][:].tolist()
         damaged = []
         for index in np.flatnonzero(shards).tolist():
-            a, b = index * size, min((index + 1) * size, value.shape[1])
-            rows = _rows(value, a, b)
+            rows = _rows(value, bounds[index], bounds[index + 1])
             if shards[index] != 1 or checksum(index, rows) != int(sums[index]):
                 damaged.append(index)
     return damaged
@@ -120,9 +119,10 @@ def _element(name: str, node: h5py.Group) -> Iterator[Finding]:
 
 def _own(file: h5py.File) -> Iterator[Finding]:
     """What resume and the reader rely on."""
-    shards, value = file[SHARDS], file[VALUE]
-    size = int(file["fastrev"].attrs["shard_size"])
-    wanted = -(-value.shape[1] // size)
+    shards, value, bounds = file[SHARDS], file[VALUE], file[ROWS][:]
+    wanted = len(bounds) - 1
+    ordered = bool(np.all(np.diff(bounds) >= 0)) and bounds[-1] == value.shape[1]
+    yield _rule(ordered, "/fastrev/rows divides the rows among the shards", bounds.shape)
     yield _rule(shards.shape == (wanted,), "/fastrev/shards has a byte per shard", shards.shape)
     marks = set(np.unique(shards[:]).tolist())
     yield _rule(marks <= {0, 1}, "/fastrev/shards holds 0 or 1", marks)

@@ -24,13 +24,12 @@ _BUFFERS = 2
 
 @dataclass(frozen=True)
 class Rows:
-    """A computed shard: particles first.. as frames (F, m, D), in a buffer of the writer's.
+    """A computed shard: its rows of each frame, (F, m, D), in a buffer of the writer's.
 
     repair  rows that replace damaged ones: what the file records of the run stays
     """
 
     index: int
-    first: int
     frames: NDArray[Any]
     seconds: float = 0.0
     non_finite: int = 0
@@ -57,13 +56,14 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="fastrev-writer", daemon=True)
         self._thread.start()
 
-    def buffer(self, count: int) -> NDArray[Any]:
-        """An array (F, count, D) to fill and submit; waits until one is free."""
+    def buffer(self, index: int) -> NDArray[Any]:
+        """An array (F, m, D) for a shard, to fill and submit; waits until one is free."""
         room = self._free.get()
         f, _, d = self._header.shape
+        sizes = np.diff(self._header.rows)
+        count = int(sizes[index])
         if room is None:
-            rows = min(self._header.shard_size, self._header.n)
-            room = np.empty(f * rows * d, self._header.dtype)
+            room = np.empty(f * int(sizes.max()) * d, self._header.dtype)
         return room[: f * count * d].reshape(f, count, d)
 
     def submit(self, shard: Rows) -> None:
@@ -116,8 +116,9 @@ class Writer:
         """All rows and their checksum, then, once they are on disk, the commit byte."""
         frames, at = shard.frames, self._offsets
         row = frames.shape[2] * frames.itemsize
+        n, first = self._header.shape[1], int(self._header.rows[shard.index])
         for f in range(len(frames)):
-            write_at(self._file, frames[f], at.value + (f * self._header.n + shard.first) * row)
+            write_at(self._file, frames[f], at.value + (f * n + first) * row)
         entries: list[tuple[int, str, Any]] = [(at.checksums, "<u8", checksum(shard.index, frames))]
         if not shard.repair:
             entries += [
