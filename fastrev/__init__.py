@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastrev.engine.files import resume
+from fastrev.engine.files import extend, resume
 from fastrev.engine.run import Run, open_run
 from fastrev.engine.simulate import simulate
 from fastrev.model.check import InputError
@@ -44,6 +44,7 @@ __all__ = [
     "SubVP",
     "TimeGrid",
     "Uniform",
+    "extend",
     "open",
     "resume",
     "reverse",

@@ -113,6 +113,111 @@ def plot(
     console.print(f"wrote {save_overview({file.stem: fr.open(file)}, target, coordinate)}")
 
 
+Kernels = Annotated[
+    list[str] | None,
+    typer.Option("--kernel", help="Your own function: PLACE=module:function, as the error names."),
+]
+Trust = Annotated[bool, typer.Option("--trust", help="Compile the source stored in the file.")]
+
+
+@app.command()
+def resume(
+    file: Annotated[Path, typer.Argument(help="A run's HDF5 file.")],
+    repair: Annotated[bool, typer.Option("--repair", help="Also redo damaged shards.")] = False,
+    kernel: Kernels = None,
+    trust: Trust = False,
+) -> None:
+    """Compute what an interrupted run lacks, or what is damaged, and only that."""
+    import fastrev as fr
+
+    before = fr.open(file).frames.committed()
+    result = fr.resume(file, _kernels(kernel), trust, repair)
+    console.print(f"{(~before).sum()} of {len(before)} shards were missing")
+    console.print(repr(result), highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def extend(
+    file: Annotated[Path, typer.Argument(help="A run's HDF5 file.")],
+    n: Annotated[int, typer.Option(help="Particles in all.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new file.")],
+    kernel: Kernels = None,
+    trust: Trust = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Add particles to an ensemble: a new file, whose old rows are copied."""
+    import fastrev as fr
+
+    result = fr.extend(file, n, out, _kernels(kernel), trust, overwrite)
+    console.print(repr(result), highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def trace(
+    file: Annotated[Path, typer.Argument(help="A run's HDF5 file.")],
+    particle: Annotated[list[int], typer.Option("--particle", help="Ids; may be repeated.")],
+    every: Annotated[int, typer.Option(min=1, help="Every so many steps.")] = 1,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A .csv or .h5 file.")] = None,
+    kernel: Kernels = None,
+    trust: Trust = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compute the whole paths of some particles again, from the file's own specification."""
+    import fastrev as fr
+    from fastrev.analysis.paths import save_paths
+
+    result = fr.open(file, _kernels(kernel), trust)
+    target = out or file.with_name(f"{file.stem}_paths.csv")
+    written = save_paths(result, particle, every, target, overwrite)
+    console.print(f"wrote {written}")
+
+
+@app.command()
+def validate(
+    file: Annotated[Path, typer.Argument(help="A run's HDF5 file.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Also check every shard's rows.")] = False,
+) -> None:
+    """Check a file against H5MD 1.1 and its own checksums; exit status 1 where a rule is broken."""
+    from fastrev.store.validate import validate as check
+
+    findings = check(file, deep)
+    styles = {"ok": "green", "advice": "yellow", "error": "red"}
+    for level, rule, detail in findings:
+        line = f"{level:7s}{rule}" + ("" if level == "ok" else f": {detail}")
+        console.print(line, style=styles[level], markup=False, highlight=False, soft_wrap=True)
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def repack(
+    file: Annotated[Path, typer.Argument(help="A finished run's HDF5 file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new file.")],
+    compression: Annotated[str, typer.Option(help="gzip or zstd.")] = "gzip",
+    level: Annotated[int | None, typer.Option(help="Of the compressor.")] = None,
+    bits: Annotated[int | None, typer.Option(help="Mantissa bits to keep.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compress a finished file into a new one, and say what it saved."""
+    from fastrev.store.repack import repack as pack
+
+    before, after = pack(file, out, compression, level, bits, overwrite)
+    console.print(
+        f"wrote {out}: {before / 1e6:,.1f} MB -> {after / 1e6:,.1f} MB ({1 - after / before:.0%} saved)"
+    )
+
+
+def _kernels(given: list[str] | None) -> dict[str, str]:
+    """PLACE=module:function options as a mapping.  Raises InputError."""
+    from fastrev.model.check import InputError
+
+    pairs = [text.partition("=") for text in given or []]
+    for place, _, name in pairs:
+        if ":" not in name:
+            raise InputError(f"--kernel must be PLACE=module:function, got {place!r}")
+    return {place: name for place, _, name in pairs}
+
+
 def _report(title: str, result: "Run") -> None:
     """The run's table of variances and its speed."""
     from fastrev.analysis.compare import variance_table

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrev.engine.config import stored_specification, to_toml
 from fastrev.engine.program import Program, build
@@ -15,9 +17,11 @@ from fastrev.engine.run import Run, open_run
 from fastrev.engine.shards import Shard, shards
 from fastrev.engine.specification import Specification
 from fastrev.model.check import InputError
+from fastrev.model.distribution import Distribution
 
 if TYPE_CHECKING:
     from fastrev.store.h5md import Header, Offsets
+    from fastrev.store.writer import Rows
 
 
 def make_header(spec: Specification, program: Program) -> "Header":
@@ -90,8 +94,6 @@ def resume(
     spec = stored_specification(header.specification, header.arrays, kernels, trust)
     program = build(spec)
     check_same(header, program)
-    with open_file(path) as file:
-        offsets = offsets_of(file)
     missing = set(np.flatnonzero(~read_progress(path).committed).tolist())
     broken = set(damaged_shards(path)) if repair else set()
     everything = list(shards(spec.n, spec.shard_size))
@@ -99,10 +101,76 @@ def resume(
         for chosen, mend in ((broken - missing, True), (missing, False)):
             todo = [shard for shard in everything if shard.index in chosen]
             if todo:
+                with open_file(path) as file:
+                    offsets = offsets_of(file)
                 write_shards(path, header, offsets, program, todo, bar.advance, repair=mend)
     run = open_run(path)
     run.adopt(spec, program.compile_seconds)
     return run
+
+
+def extend(
+    path: str | Path,
+    n: int,
+    out: str | Path,
+    kernels: Mapping[str, Any] | None = None,
+    trust: bool = False,
+    overwrite: bool = False,
+    progress: bool | None = None,
+) -> Run:
+    """The same run with n particles, in a new file: rows that exist are copied, not computed.
+
+    Equal, byte for byte of its frames, to a run that had asked for n particles.
+    Arguments as for `resume`.  Raises InputError, StoreError.
+    """
+    from fastrev.store.h5md import create
+    from fastrev.store.reader import read_header, read_progress
+    from fastrev.store.writer import Writer
+
+    path, out = Path(path), Path(out)
+    header = read_header(path)
+    old = stored_specification(header.specification, header.arrays, kernels, trust)
+    if n <= old.n:
+        raise InputError(f"n must exceed the {old.n:,} particles of {path}, got {n:,}")
+    if not isinstance(old.x0, Distribution):
+        raise InputError(f"{path} began from given states, one per particle; it cannot be extended")
+    if out.exists() and out.samefile(path):
+        raise InputError("out must differ from the file itself")
+    keep: Any = old.keep
+    if isinstance(keep, range) and keep.stop == old.n:
+        keep = range(keep.start, n, keep.step)
+    spec = replace(old, n=n, keep=keep)
+    program = build(spec)
+    check_same(header, program)
+    new = make_header(spec, program)
+    offsets = create(out, new, overwrite)
+    committed = read_progress(path).committed
+    shared = [
+        s for s in shards(old.n, old.shard_size) if committed[s.index] and s.count == old.shard_size
+    ]
+    with Writer(out, new, offsets) as writer:
+        for shard in shared:
+            writer.submit(copied_rows(path, shard, writer.buffer(shard.index)))
+    copied = {s.index for s in shared}
+    todo = [s for s in shards(n, spec.shard_size) if s.index not in copied]
+    with Progress(sum(s.count for s in todo), spec.grid.steps, progress) as bar:
+        write_shards(out, new, offsets, program, todo, bar.advance)
+    run = open_run(out)
+    run.adopt(spec, program.compile_seconds)
+    return run
+
+
+def copied_rows(path: Path, shard: Shard, buffer: NDArray[Any]) -> "Rows":
+    """A committed shard of a file, in a buffer."""
+    from fastrev.store.h5md import NON_FINITE, ROWS, SECONDS, VALUE
+    from fastrev.store.reader import open_file
+    from fastrev.store.writer import Rows
+
+    with open_file(path) as file:
+        a, b = (int(v) for v in file[ROWS][shard.index : shard.index + 2])
+        buffer[...] = file[VALUE][:, a:b]
+        seconds = float(file[SECONDS][shard.index])
+        return Rows(shard.index, buffer, seconds, int(file[NON_FINITE][shard.index]))
 
 
 def check_same(header: "Header", program: Program) -> None:

@@ -115,6 +115,27 @@ class Run:
         program = build(replace(spec, storage=spec.dtype))
         return np.stack([program.run_path(int(particle)) for particle in wanted], axis=1)
 
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """The particle of each row, (n,)."""
+        return np.asarray(self.specification.keep[: self.n], dtype=np.int64)
+
+    def to_xarray(self) -> Any:
+        """The frames as an xarray.Dataset `x` (time, particle, coordinate).
+
+        A file's frames stay on disk until they are used.  Needs the extra `xarray`.
+        """
+        import xarray
+
+        frames = self.frames
+        mapped = getattr(frames, "mapped", lambda: frames)()
+        values = np.asarray(frames) if mapped is None else mapped
+        return xarray.Dataset(
+            {"x": (("time", "particle", "coordinate"), values)},
+            coords={"time": ("time", self.times, {"long_name": "forward time t"})},
+            attrs={"seed": str(self.seed), "specification": self.toml},
+        )
+
     def _summary(self) -> dict[str, Any]:
         import tomllib
 

@@ -129,12 +129,25 @@ class FileFrames:
         return self._shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        n = self.shape[1]
-        if self._offset is None:  # chunked, by a later pass
-            with open_file(self.path) as file:
-                return np.asarray(file[VALUE][:, :n][key])
+        mapped = self.mapped()
+        if mapped is not None:
+            return np.array(mapped[key])
+        n, parts = self.shape[1], key if isinstance(key, tuple) else (key,)
+        with open_file(self.path) as file:
+            data = file[VALUE]
+            if parts and isinstance(parts[0], int | np.integer):
+                return np.asarray(data[int(parts[0]), :n][parts[1:]])
+            if parts and isinstance(parts[0], slice):
+                frames = range(len(self))[parts[0]]
+                return np.array([data[f, :n][parts[1:]] for f in frames], dtype=self.dtype)
+            return np.asarray(data[:, :n][key])
+
+    def mapped(self) -> NDArray[Any] | None:
+        """The frames as a read-only view of the file, None where it is compressed."""
+        if self._offset is None:
+            return None
         data = np.memmap(self.path, self.dtype, "r", self._offset, self._shape)
-        return np.array(data[:, :n][key])
+        return data[:, : self.shape[1]]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype=dtype)

@@ -1,0 +1,128 @@
+"""A finished file made smaller: chunked, shuffled, compressed, optionally rounded.
+
+Opened by any HDF5 reader (zstd: with the hdf5plugin package); no longer written to.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrev.store.h5md import CHECKSUMS, ROWS, SHARDS, VALUE, StoreError, check_target
+from fastrev.store.reader import open_file
+from fastrev.store.writer import checksum
+
+_CHUNK_BYTES = 1 << 20
+_MANTISSA = {"float16": 10, "float32": 23, "float64": 52}
+
+
+class Saved(NamedTuple):
+    """Bytes before and after."""
+
+    before: int
+    after: int
+
+
+def repack(
+    path: str | Path,
+    out: str | Path,
+    compression: str = "gzip",
+    level: int | None = None,
+    bits: int | None = None,
+    overwrite: bool = False,
+) -> Saved:
+    """Copy a finished run's file to `out`, compressed.
+
+    compression  "gzip" (everywhere) or "zstd" (needs hdf5plugin)
+    level        of the compressor; its own default
+    bits         mantissa bits to keep, rounded to nearest: relative error 2^-(bits+1)
+
+    Raises StoreError.
+    """
+    source, target = Path(path), Path(out)
+    with open_file(source) as file:
+        value, bounds = file[VALUE], file[ROWS][:]
+        filters = _filters(compression, level)
+        keep = _mantissa(value.dtype, bits)
+        if not np.all(file[SHARDS][:] == 1):
+            raise StoreError(f"{source} is not finished; resume it before repacking")
+        if target.exists() and target.samefile(source):
+            raise StoreError("out must differ from the file itself")
+        check_target(target, 0, overwrite)
+        partial = target.with_name(target.name + ".repacking")
+        try:
+            with h5py.File(partial, "w") as new:
+                _copy_all_but_frames(file, new)
+                chunk = (1, max(1, _CHUNK_BYTES // (value.shape[2] * value.dtype.itemsize)))
+                chunks = (1, min(chunk[1], value.shape[1]), value.shape[2])
+                packed = new.create_dataset(
+                    VALUE, value.shape, value.dtype, chunks=chunks, shuffle=True, **filters
+                )
+                for index in range(len(bounds) - 1):
+                    a, b = int(bounds[index]), int(bounds[index + 1])
+                    rows = rounded(value[:, a:b], keep)
+                    packed[:, a:b] = rows
+                    new[CHECKSUMS][index] = checksum(index, rows)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+    return Saved(source.stat().st_size, target.stat().st_size)
+
+
+def _filters(compression: str, level: int | None) -> dict[str, Any]:
+    """Arguments of create_dataset.  Raises StoreError."""
+    if compression == "gzip":
+        if level is not None and not 0 <= level <= 9:
+            raise StoreError(f"level must be between 0 and 9 for gzip, got {level}")
+        return {"compression": "gzip", "compression_opts": 4 if level is None else level}
+    if compression == "zstd":
+        try:
+            import hdf5plugin
+        except ImportError:
+            raise StoreError(
+                "compression 'zstd' needs the hdf5plugin package: pip install fastrev[zstd]"
+            ) from None
+        return dict(hdf5plugin.Zstd(clevel=3 if level is None else level))
+    raise StoreError(f"compression must be 'gzip' or 'zstd', got {compression!r}")
+
+
+def _mantissa(dtype: np.dtype[Any], bits: int | None) -> int | None:
+    """Mantissa bits to clear, None for none.  Raises StoreError."""
+    if bits is None:
+        return None
+    have = _MANTISSA[dtype.name]
+    if not 1 <= bits <= have:
+        raise StoreError(f"bits must be between 1 and {have} for {dtype.name}, got {bits}")
+    return have - bits or None
+
+
+def rounded(rows: NDArray[Any], drop: int | None) -> NDArray[Any]:
+    """Rows with the last `drop` mantissa bits rounded away (to nearest, ties to even)."""
+    if drop is None:
+        return rows
+    unsigned = np.dtype(f"u{rows.itemsize}")
+    bits = rows.view(unsigned)
+    one, half = unsigned.type(1), unsigned.type((1 << (drop - 1)) - 1)
+    odd = (bits >> unsigned.type(drop)) & one
+    mask = unsigned.type(~np.uint64((1 << drop) - 1) & np.uint64(2 ** (8 * rows.itemsize) - 1))
+    result = ((bits + half + odd) & mask).view(rows.dtype)
+    return np.where(np.isfinite(rows), result, rows)
+
+
+def _copy_all_but_frames(file: h5py.File, new: h5py.File) -> None:
+    """Every group, attribute and dataset except the frames' values; hard links stay links."""
+    for name in file:
+        if name != "particles":
+            file.copy(file[name], new, name)
+    for name, group in file["particles"].items():
+        for key, node in group.items():
+            if f"/particles/{name}/{key}/value" != VALUE:
+                file.copy(node, new.require_group(f"particles/{name}"), key)
+                continue
+            position = new.require_group(f"particles/{name}/{key}")
+            for axis in node:
+                if axis != "value":
+                    file.copy(node[axis], position, axis)
