@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from fastrev.analysis.compare import Row
     from fastrev.engine.run import Run
 
 app = typer.Typer(
@@ -66,16 +65,18 @@ def run(
     overwrite: Overwrite = False,
 ) -> None:
     """Run a configuration: snapshots to HDF5, and a figure."""
-    from fastrev.analysis.figures import save_overview
+    from fastrev.analysis.figures import check_figure, save_overview
     from fastrev.engine.config import read_config
     from fastrev.engine.simulate import execute
 
     spec, output = read_config(config)
     target = out or Path(output.file or f"{config.stem}.h5")
+    picture = Path(output.figure) if output.figure else target.with_suffix(".png")
+    if figure:
+        check_figure(picture)
     result = execute(spec, target, overwrite=overwrite)
     _report(config.stem, result)
     if figure:
-        picture = Path(output.figure) if output.figure else target.with_suffix(".png")
         console.print(f"wrote {save_overview({config.stem: result}, picture)}")
 
 
@@ -202,9 +203,8 @@ def repack(
     from fastrev.store.repack import repack as pack
 
     before, after = pack(file, out, compression, level, bits, overwrite)
-    console.print(
-        f"wrote {out}: {before / 1e6:,.1f} MB -> {after / 1e6:,.1f} MB ({1 - after / before:.0%} saved)"
-    )
+    sizes = f"{before / 1e6:,.1f} MB -> {after / 1e6:,.1f} MB"
+    console.print(f"wrote {out}: {sizes} ({1 - after / before:.0%} saved)")
 
 
 def _kernels(given: list[str] | None) -> dict[str, str]:
@@ -220,7 +220,7 @@ def _kernels(given: list[str] | None) -> dict[str, str]:
 
 def _report(title: str, result: "Run") -> None:
     """The run's table of variances and its speed."""
-    from fastrev.analysis.compare import variance_table
+    from fastrev.analysis.compare import variance_table, verdict
 
     rows = variance_table(result)
     table = Table(title=title, title_justify="left", title_style="bold")
@@ -233,7 +233,7 @@ def _report(title: str, result: "Run") -> None:
             _cell(row.z, "+.2f"),
         )
     console.print(table)
-    console.print(_verdict(rows))
+    console.print(verdict(rows, result.n))
     console.print(
         f"{result.n:,} particles: {result.throughput / 1e6:,.0f} million particle-steps/s "
         f"({result.seconds:.2f} s, and {result.compile_seconds:.2f} s compiling)\n"
@@ -244,29 +244,20 @@ def _cell(value: float, form: str = ".6g") -> str:
     return "-" if math.isnan(value) else format(value, form)
 
 
-def _verdict(rows: "list[Row]") -> str:
-    known = [abs(row.z) for row in rows if not math.isnan(row.z)]
-    if not known:
-        return "no exact recursion for this scheme; compare with the exact variance"
-    worst = max(known)
-    word = "agrees with" if worst < 4.5 else "DIFFERS from"
-    return f"largest |z| = {worst:.2f}: {word} the exact recursion of the scheme"
-
-
 def main() -> None:
-    """Entry point: bad input ends in one line and exit status 2."""
+    """Entry point: bad input ends in one line and exit status 2, Ctrl-C in 130."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         app()
     except ValueError as error:
         if type(error).__module__.split(".")[0] != "fastrev":
             raise
-        Console(stderr=True, soft_wrap=True, highlight=False).print(
-            f"fastrev: {error}", markup=False, style="red"
-        )
+        errors.print(f"fastrev: {error}", markup=False, style="red")
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        Console(stderr=True).print("fastrev: interrupted; committed shards are kept")
-        raise SystemExit(130) from None
+    except SystemExit as stop:
+        if stop.code == 130:
+            errors.print("fastrev: interrupted; shards committed to a file are kept (see resume)")
+        raise
 
 
 if __name__ == "__main__":

@@ -1,9 +1,15 @@
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+_cache = tempfile.TemporaryDirectory(prefix="fastrev-tests-")
+os.environ["FASTREV_CACHE_DIR"] = _cache.name  # a test never meets another day's kernels
 
 
 @pytest.fixture

@@ -52,6 +52,95 @@ def test_fingerprint_sees_what_decides_a_kernel(monkeypatch):
     assert fingerprint(drift) != before  # the helper
 
 
+MODULES = {
+    "number": ("K = {}", "import helper\ndef f(x, t, p):\n    return -helper.K * x"),
+    "array": (
+        "import numpy as np\nK = np.array([0.0, {}])",
+        "import helper\ndef f(x, t, p):\n    return -helper.K[1] * x",
+    ),
+    "function": (
+        "def g(x):\n    return -{} * x",
+        "import helper\ndef f(x, t, p):\n    return helper.g(x)",
+    ),
+    "jitted": (
+        "import numba\n@numba.njit\ndef g(x):\n    return -{} * x",
+        "import package.sub as s\ndef f(x, t, p):\n    return s.helper.g(x)",
+    ),
+    "enumeration": (
+        "import enum\nclass K(enum.IntEnum):\n    A = {}",
+        "from helper import K\ndef f(x, t, p):\n    return -K.A * x",
+    ),
+}
+CHILD = """
+import sys
+sys.path.insert(0, {folder!r})
+from kernel import f
+import fastrev as fr
+print(float(fr.simulate(fr.SDE(f, 0.0), fr.Point(1.0), n=1, steps=1).x[0, 0]))
+"""
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_changed_module_is_noticed(name, tmp_path):
+    """x_1 = 1 - K, in three processes: K = 1, then 3, then 1 again."""
+    helper, kernel = MODULES[name]
+    (tmp_path / "kernel.py").write_text(kernel)
+    package = tmp_path / "package" / "sub"
+    package.mkdir(parents=True)
+    (tmp_path / "package/__init__.py").touch()
+    (package / "__init__.py").write_text("from . import helper")
+    environment = os.environ | {
+        "FASTREV_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    for value in (1, 3, 1):
+        for folder in (tmp_path, package):
+            (folder / "helper.py").write_text(helper.format(value))
+        command = [sys.executable, "-c", CHILD.format(folder=str(tmp_path))]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert float(done.stdout) == 1.0 - value
+
+
+def test_kernels_from_disk_do_not_meet(tmp_path):
+    """Kernels stored by different processes, loaded into one: each runs its own code."""
+    (tmp_path / "kernel.py").write_text(
+        "def make(k):\n    def f(x, t, p):\n        return -k * x\n    return f"
+    )
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from kernel import make
+import fastrev as fr
+for k in sys.argv[2:]:
+    run = fr.simulate(fr.SDE(make(float(k)), 0.0), fr.Point(1.0), n=1, steps=1)
+    print(1.0 - float(run.x[0, 0]))
+"""
+    environment = os.environ | {"FASTREV_CACHE_DIR": str(tmp_path / "cache")}
+    for ks in (["1"], ["2"], ["1", "2"], ["3", "2", "1"]):
+        command = [sys.executable, "-c", code, str(tmp_path), *ks]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert [float(v) for v in done.stdout.split()] == [float(k) for k in ks]
+
+
+def test_what_cannot_be_hashed_is_not_cached(tmp_path, monkeypatch):
+    import numba
+
+    monkeypatch.setenv("FASTREV_CACHE_DIR", str(tmp_path))
+
+    @numba.vectorize
+    def g(x):
+        return -x
+
+    def f(x, t, p):
+        return g(x)
+
+    run = fr.simulate(fr.SDE(f, 0.0), fr.Point(1.0), n=1, steps=1)
+    assert run.x[0, 0] == 0.0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_recursive_functions_have_a_fingerprint():
     f = rebuilt("def f(x):\n    return f(x)")
     assert len(fingerprint(f)) == 64
@@ -113,7 +202,7 @@ def test_literals_and_functions_take_the_kernels_dtype():
     scope = {"np": np, "mine": module, "half": 0.5}
     source = "def f(x):\n    return mine.f(x) + half * np.log(x) + np.pi"
     exec(source, scope)
-    compiled = Specialiser("float32").scalar(scope["f"])
+    compiled = Specialiser("float32", "test").scalar(scope["f"])
     compiled(np.float32(1.3))
     assert compiled.nopython_signatures[0].return_type == float32
     want = 0.5 * np.exp(1.3) + 0.5 * np.log(1.3) + np.pi
@@ -131,11 +220,11 @@ def test_new_parameters_do_not_compile_again():
         for k in (1.0, 2.0)
     ]
     x = [fr.simulate(s, fr.Point(0.0), n=10, steps=3, seed=1).x for s in sde[:1]]
-    before = len(program._kernels)
+    before = {k: len(v.signatures) for k, v in program._kernels.items()}
     x += [
         fr.simulate(
             fr.SDE(sde[0].drift, 1.0, sde[1].params), fr.Point(0.0), n=10, steps=3, seed=1
         ).x
     ]
-    assert len(program._kernels) == before
+    assert {k: len(v.signatures) for k, v in program._kernels.items()} == before
     assert not np.array_equal(x[0], x[1])

@@ -132,6 +132,73 @@ def test_own_functions_from_a_configuration(tmp_path, monkeypatch):
     np.testing.assert_allclose(execute(spec).x, want, atol=1e-5)
 
 
+def test_file_commands(tmp_path, config, monkeypatch, capsys):
+    import h5py
+
+    target = tmp_path / "a.h5"
+    assert cli(monkeypatch, "run", config("brownian_reverse.toml"), "-o", target) == 0
+    frames = fr.open(target).frames[:]
+    with h5py.File(target, "r+") as file:
+        file["fastrev/shards"][0] = 0
+    assert cli(monkeypatch, "resume", target) == 0
+    assert "1 of 1 shards were missing" in capsys.readouterr().out
+    np.testing.assert_array_equal(fr.open(target).frames[:], frames)
+    assert cli(monkeypatch, "validate", target, "--deep") == 0
+    assert cli(monkeypatch, "extend", target, "--n", 30_000, "-o", tmp_path / "b.h5") == 0
+    np.testing.assert_array_equal(fr.open(tmp_path / "b.h5").frames[:, :20_000], frames)
+    assert cli(monkeypatch, "repack", target, "-o", tmp_path / "c.h5") == 0
+    assert "saved)" in capsys.readouterr().out
+    np.testing.assert_array_equal(fr.open(tmp_path / "c.h5").frames[:], frames)
+    csv = tmp_path / "paths.csv"
+    arguments = ("--particle", 17, "--particle", 3, "--every", 100, "-o", csv)
+    assert cli(monkeypatch, "trace", target, *arguments) == 0
+    table = np.genfromtxt(csv, delimiter=",", names=True)
+    np.testing.assert_array_equal(table["x0"][:11].astype(np.float32), frames[:, 17, 0])
+    assert cli(monkeypatch, "trace", target, *arguments) == 2
+    with h5py.File(target, "r+") as file:
+        file["particles/trajectory/position/value"][0, 0] = 9.0
+    assert cli(monkeypatch, "validate", target, "--deep") == 1
+    assert cli(monkeypatch, "resume", target, "--repair") == 0
+    assert cli(monkeypatch, "validate", target, "--deep") == 0
+
+
+def test_users_kernel_plots_and_resumes(tmp_path, monkeypatch):
+    (tmp_path / "ownmodel.py").write_text("def drift(x, t, p):\n    return -x\n")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.toml").write_text(
+        '[process]\nkind = "SDE"\ndrift = "ownmodel:drift"\ndiffusion = 1.0\n'
+        '[x0]\nkind = "Gaussian"\nmean = 100.0\n[run]\nn = 1000\nsteps = 10\n'
+    )
+    assert cli(monkeypatch, "run", "c.toml") == 0
+    assert cli(monkeypatch, "plot", "c.h5") == 0
+    assert cli(monkeypatch, "resume", "c.h5") == 2
+    assert cli(monkeypatch, "resume", "c.h5", "--kernel", "process.drift=ownmodel:drift") == 0
+    assert cli(monkeypatch, "resume", "c.h5", "--trust") == 0
+    assert cli(monkeypatch, "run", "c.toml", "-o", "nowhere/a.h5") == 2
+    assert cli(monkeypatch, "unknown") == 2
+
+
+def test_interrupt_is_told(tmp_path):
+    import signal
+    import time
+
+    (tmp_path / "c.toml").write_text(
+        '[process]\nkind = "Brownian"\nD = 0.5\n[x0]\nkind = "Point"\nx = 0.0\n'
+        "[run]\nn = 1_000_000_000\nsteps = 1000\nkeep = 1000\nshard_size = 100_000\n"
+    )
+    command = [sys.executable, "-m", "fastrev.cli", "run", "c.toml"]
+    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "c.h5").exists():
+        time.sleep(0.05)
+        assert child.poll() is None
+    time.sleep(1.0)
+    child.send_signal(signal.SIGINT)
+    _, told = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "interrupted; shards committed to a file are kept" in told
+    assert fr.open(tmp_path / "c.h5").n > 0
+
+
 def test_installed_command():
     command = shutil.which("fastrev") or shutil.which("fastrev", path=sys.prefix + "/bin")
     assert command

@@ -219,3 +219,45 @@ def test_interrupt_stops_between_pieces():
     with pytest.raises(KeyboardInterrupt):
         threads.for_each(range(1000), work)
     assert len(done) < 1000
+
+
+def test_ids_beyond_32_bits():
+    """A range across 2^32, against the same particles one by one, and the oracle."""
+    from fastrev.engine.program import build
+    from fastrev.engine.specification import Options, specify
+
+    options = Options(n=2**33, time=[0.0, 1.0], steps=9, seed=5, keep={"start": 0})
+    program = build(specify(PROCESS, fr.Point(0.0), options))
+    first, count = 2**32 - 1500, 3000
+    frames = np.empty((2, count, 1), np.float32)
+    program.run_range(frames, first, count, first)
+    for particle in (first, 2**32 - 1, 2**32, 2**32 + 1, first + count - 1):
+        path = program.run_path(particle)
+        np.testing.assert_array_equal(frames[:, particle - first], path[[0, -1]])
+    ids = first + np.arange(count)
+    z = sum(naive.normals(ids, i, 0, 5) for i in range(9))
+    assert np.max(np.abs(frames[-1, :, 0] - z / 3)) < 1e-5
+    low = sum(naive.normals(ids % 2**32, i, 0, 5) for i in range(9))
+    assert np.max(np.abs(frames[-1, :, 0] - low / 3)) > 1.0
+
+
+def test_verdicts_can_tell():
+    from fastrev.analysis.compare import variance_table, verdict
+
+    def judge(process, x0, **options):
+        run = fr.simulate(process, x0, **options)
+        return verdict(variance_table(run), run.n)
+
+    heavy = fr.GaussianMixture([0.99, 0.01], [0.0, 0.0], [0.1, 10.0])
+    for seed in range(5):
+        assert "agrees" in judge(PROCESS, heavy, n=100_000, steps=10, seed=seed, frames=6)
+    assert "too few" in judge(PROCESS, fr.Point(0.0), n=1, steps=10)
+    unstable = fr.OrnsteinUhlenbeck(1e5, 1.0)
+    with pytest.warns(RuntimeWarning):
+        assert "DIFFERS" in judge(unstable, fr.Gaussian(), n=1000, steps=100, frames=4)
+    from fastrev.analysis.compare import frame_moments, z_scores
+    from fastrev.analysis.exact import scheme_moments
+
+    run = fr.simulate(PROCESS, fr.Gaussian(), n=100_000, steps=10, seed=1)
+    wrong = frame_moments(run.frames * np.float32(1.02))
+    assert np.abs(z_scores(wrong, scheme_moments(run.specification), run.n).variance).max() > 4.5

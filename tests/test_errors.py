@@ -19,6 +19,18 @@ def bad_drift(x, t, p):
     return undefined_name(x)  # noqa: F821
 
 
+def returns_nothing(x, t, p):
+    pass
+
+
+def draws(x, t, p):
+    return np.random.normal()
+
+
+def too_small(x, t, p):
+    return 1e-50 / (x * x + 1e-50)
+
+
 def no_such_method(x, t, p):
     return x.upper()
 
@@ -84,6 +96,25 @@ CASES = {
         lambda: run(fr.SDE(bad_drift, 1.0)),
         "(?s)does not compile.*undefined_name.*test_errors.py.*return undefined_name",
     ),
+    "returns nothing": (
+        lambda: run(fr.SDE(returns_nothing, 1.0)),
+        "does not compile: it must return one number",
+    ),
+    "own noise": (lambda: run(fr.SDE(draws, 1.0)), "must not draw random numbers of its own"),
+    "literal": (lambda: run(fr.SDE(too_small, 1.0)), "1e-50 is out of the range of float32"),
+    "not scalar": (
+        lambda: run(fr.SDE(lambda x, t, p: x, lambda x, t, p: 0.4 * x)),
+        "depends on x, but noise is 'scalar'.*noise='diagonal'",
+    ),
+    "builtin": (lambda: fr.SDE(math.sin, 1.0), "SDE.drift must be a Python function"),
+    "class": (lambda: run(fr.Brownian), "process must be a process"),
+    "score class": (lambda: fr.reverse(P, fr.Score), "score must be a score"),
+    "D string": (lambda: fr.Brownian("0.5"), "Brownian.D must be a finite number, got '0.5'"),
+    "D huge": (lambda: fr.Brownian(10**400), "Brownian.D must be a finite number"),
+    "steps huge": (lambda: run(steps=10**9), "steps needs .* GB"),
+    "three times": (lambda: run(time=(0, 1, 2)), r"time must be \(t0, t1\), got 3 times"),
+    "dim huge": (lambda: run(n=1, dim=2**24 + 1), "dim must be at most 16,777,216"),
+    "out": (lambda: run(out=5), "out must be a file name, got 5"),
     "unsupported": (
         lambda: run(fr.SDE(no_such_method, 1.0)),
         "(?s)does not compile.*upper.*test_errors.py.*return x.upper",

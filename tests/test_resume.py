@@ -137,8 +137,8 @@ def test_stored_source_runs_only_with_trust(tmp_path):
     repr(run)
     run.frames[-1]
     validate(path, deep=True)
+    save_overview({"a": run}, tmp_path / "a.png")
     for call in (
-        lambda: save_overview({"a": run}, tmp_path / "a.png"),
         lambda: run.trace(0),
         lambda: fr.resume(path),
         lambda: fr.resume(path, kernels={"process.drift": drift}),

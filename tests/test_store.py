@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import fastrev as fr
-from fastrev.engine.config import from_tables, to_toml
+from fastrev.engine.config import from_tables
+from fastrev.engine.describe import to_toml
 from fastrev.store import h5md
 from fastrev.store.h5md import StoreError
 
@@ -148,10 +149,11 @@ GRIDS = [
     {"time": fr.TimeGrid.power(1, 0.01, 9, rho=3)},
     {"time": fr.TimeGrid.log(1, 0.01, 9)},
     {"time": fr.TimeGrid([1.0, 0.3, 0.1])},
+    {"time": fr.TimeGrid([1.0, 0.1]), "frames": 2},
 ]
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=["uniform", "power", "log", "array"])
+@pytest.mark.parametrize("grid", GRIDS, ids=["uniform", "power", "log", "array", "one step"])
 @pytest.mark.parametrize(
     "x0",
     [
@@ -166,7 +168,7 @@ GRIDS = [
 )
 def test_toml_round_trip(x0, grid):
     """The text alone gives the run again, bit for bit."""
-    run = fr.simulate(REVERSE, x0, n=20, dim=2, frames=3, seed=2**63 + 1, **grid)
+    run = fr.simulate(REVERSE, x0, n=20, dim=2, seed=2**63 + 1, **({"frames": 3} | grid))
     text = to_toml(run.specification)
     again = from_tables(tomllib.loads(text.toml), text.arrays).specification
     assert to_toml(again).toml == text.toml
@@ -186,3 +188,61 @@ def test_users_kernel_is_recorded_not_run(tmp_path):
     with pytest.raises(fr.InputError, match="process.drift is your own function"):
         opened.trace(0)
     np.testing.assert_array_equal(run.trace(3)[[0, -1]], opened.frames[:, [3]])
+
+
+def test_replaced_while_open(tmp_path):
+    run = make(tmp_path / "a.h5")
+    make(tmp_path / "a.h5", n=500, overwrite=True)
+    with pytest.raises(StoreError, match="was replaced by another file"):
+        run.frames[0]
+
+
+def test_many_coordinates(tmp_path):
+    process = fr.Brownian(0.5)
+    run = fr.simulate(process, fr.Point(0.0), n=3, dim=20_000, steps=2, out=tmp_path / "a.h5")
+    assert run.frames.shape == (2, 3, 20_000)
+    assert abs(run.x.var() - 1) < 0.05
+
+
+def test_rows_are_on_disk_before_the_commit(tmp_path, monkeypatch):
+    from fastrev.store import writer
+
+    events, real = [], writer.write_at
+
+    def recorded(file, array, offset):
+        events.append("commit" if array.dtype == np.uint8 else "rows")
+        real(file, array, offset)
+
+    monkeypatch.setattr(writer, "write_at", recorded)
+    monkeypatch.setattr(writer.Writer, "_sync", lambda self: events.append("sync"))
+    make(tmp_path / "a.h5", shard_size=2000)
+    one = ["rows"] * 8 + ["sync", "commit"]
+    assert events == one * 2 + ["sync"]
+
+
+def test_caller_may_change_its_array_afterwards():
+    x0 = np.zeros((10, 1))
+    run = fr.simulate(fr.Brownian(0.5), x0, steps=5, seed=1)
+    x0 += 100.0
+    np.testing.assert_array_equal(run.trace([3])[-1], run.x[[3]])
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.int64(1)])
+def test_numbers_of_numpy(value):
+    process = fr.Brownian(value)
+    assert type(process.D) is float
+    assert f"D={float(value):g}" in repr(fr.simulate(process, fr.Point(0.0), n=5, steps=2))
+
+
+def test_jitted_kernels_are_taken_as_functions():
+    import numba
+
+    @numba.njit
+    def drift(x, t, p):
+        return -x
+
+    a, b = (
+        fr.simulate(fr.SDE(f, 1.0), fr.Point(1.0), n=9, steps=5, seed=1).x
+        for f in (drift, drift.py_func)
+    )
+    np.testing.assert_array_equal(a, b)

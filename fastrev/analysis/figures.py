@@ -3,6 +3,7 @@
 Colours are Okabe and Ito's, told apart by colour-blind readers.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def save_overview(runs: Mapping[str, Run], path: str | Path, coordinate: int = 0
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    check_figure(path)
     for label, run in runs.items():
         if run.n == 0:
             raise InputError(f"there is nothing to plot in {label}: no shard is committed yet")
@@ -49,13 +51,19 @@ def save_overview(runs: Mapping[str, Run], path: str | Path, coordinate: int = 0
         _variance(below, rows, label, colour, _DASHES[number % len(_DASHES)])
     below.set_xlabel("forward time t")
     below.set_ylabel(_ylabel("variance", coordinate, runs))
-    below.set_ylim(bottom=0)
+    below.set_ylim(bottom=0, top=below.get_ylim()[1] * 1.05)
     below.legend(frameon=False, ncols=2)
-    try:
-        figure.savefig(path, dpi=150)
-    except ValueError as error:
-        raise InputError(f"the figure {path} cannot be written: {error}") from None
+    figure.savefig(path, dpi=150)
     return Path(path)
+
+
+def check_figure(path: str | Path) -> None:
+    """Refuse a figure that could not be written, before the work.  Raises InputError."""
+    path = Path(path)
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise InputError(f"the figure must end in .png, .svg or .pdf, got {str(path)!r}")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"the figure's directory {path.parent} is not there or cannot be written")
 
 
 def _ylabel(text: str, coordinate: int, runs: Mapping[str, Run]) -> str:
@@ -78,15 +86,16 @@ def _snapshots(
     colour: str,
 ) -> None:
     """Histograms of some frames, on one common x axis, with the exact density over each."""
-    widest = 4.0 * np.sqrt(max(row.measured for row in rows)) or 1.0
+    spec = run.known_specification
+    low, high = _limits(run, chosen, coordinate)
     for panel, f in zip(panels, chosen, strict=True):
         row = rows[f]
-        exact = law(run.specification, row.t)
+        exact = law(spec, row.t) if spec is not None else None
         if row.measured > 0.0:
             counts, edges = histogram(run.frames, f, coordinate)
             panel.stairs(counts, edges, fill=True, color=colour, alpha=0.45)
         if row.measured == 0.0 or row.exact == 0.0:
-            centre = 0.0 if exact is None else _at(exact.moments()[0], coordinate)
+            centre = float(run.frames[f, 0, coordinate])
             panel.axvline(centre, color="black", lw=1.0)
             panel.annotate(
                 "a point",
@@ -104,8 +113,21 @@ def _snapshots(
         panel.set_title(f"t = {row.t:.3g}", fontsize=9)
         panel.set_yticks([])
         panel.tick_params(labelsize=8)
-        panel.set_xlim(-widest, widest)
+        panel.set_xlim(low, high)
     panels[0].set_ylabel(label, color=colour)
+
+
+def _limits(run: Run, chosen: list[int], coordinate: int) -> tuple[float, float]:
+    """One x axis for all panels: four standard deviations around each chosen frame."""
+    ends = []
+    for f in chosen:
+        x = np.asarray(run.frames[f, :_BLOCK, coordinate], dtype=np.float64)
+        x = x[np.isfinite(x)]
+        if x.size:
+            ends += [x.mean() - 4.0 * x.std(), x.mean() + 4.0 * x.std()]
+    low, high = min(ends, default=-1.0), max(ends, default=1.0)
+    least = 1e-3 * max(1.0, abs(low), abs(high))  # narrower axes have unreadable ticks
+    return (low, high) if high - low > least else (low - least, high + least)
 
 
 def _at(parameter: Array, coordinate: int) -> float:

@@ -11,31 +11,25 @@ A kind is the name of the class in Python.  Large arrays stay out of the text:
 they are given beside it, by name.
 """
 
-import functools
-import importlib
-import inspect
 import re
-import sys
-import textwrap
 import tomllib
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import tomli_w
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from fastrev.engine.lastframe import LastFrame, last_frame
+from fastrev.engine.describe import TABLES
+from fastrev.engine.functions import Resolved, import_function, put_back, recorded
+from fastrev.engine.lastframe import last_frame
 from fastrev.engine.specification import Options, Specification, checked, specify
 from fastrev.model import check, distribution, process, sde
 from fastrev.model.check import InputError
-from fastrev.model.distribution import Distribution, parameters
-from fastrev.model.reversal import Reverse, reverse
-from fastrev.model.score import ExactScore, Score
+from fastrev.model.reversal import reverse
+from fastrev.model.score import Score
 
 PROCESSES = {
     c.__name__: c
@@ -58,9 +52,6 @@ DISTRIBUTIONS = {
         distribution.Empirical,
     )
 }
-TABLES = ("process", "score", "reverse", "x0", "run", "output")
-_INLINE = 64
-"""Entries of the largest array written into the text."""
 
 
 class Output(BaseModel):
@@ -80,92 +71,11 @@ class ReverseOptions(BaseModel):
     noise: float = 1.0
 
 
-@dataclass
-class Text:
-    """TOML text and the arrays it refers to by name."""
-
-    toml: str
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-
-
 class Config(NamedTuple):
     """A configuration file, read."""
 
     specification: Specification
     output: Output
-
-
-def to_toml(spec: Specification) -> Text:
-    """The specification as TOML; whatever it depends on is in the text or its arrays."""
-    text = Text("")
-    tables: dict[str, Any] = {}
-    forward = spec.process
-    if isinstance(spec.process, Reverse):
-        forward = spec.process.process
-        tables["score"] = _describe(spec.process.score, "score", text)
-        tables["reverse"] = {"noise": float(spec.process.noise)}
-    tables["process"] = _describe(forward, "process", text)
-    if isinstance(spec.x0, Distribution):
-        tables["x0"] = _describe(spec.x0, "x0", text)
-    elif isinstance(spec.x0, LastFrame):
-        tables["x0"] = {"kind": "file", "path": str(spec.x0.path), "hash": spec.x0.digest}
-    else:
-        text.arrays["x0"] = spec.x0
-        tables["x0"] = {"kind": "array", "array": "x0"}
-    tables["run"] = _describe_run(spec)
-    ordered = {name: tables[name] for name in TABLES if name in tables}
-    text.toml = tomli_w.dumps(ordered)
-    return text
-
-
-def _describe_run(spec: Specification) -> dict[str, Any]:
-    grid = spec.grid
-    run: dict[str, Any] = {"n": spec.n, "dim": spec.dim, "seed": spec.seed, "dtype": spec.dtype}
-    if grid.rule == "array":
-        run["time"] = grid.times.tolist()
-    else:
-        run |= {"time": [grid.start, grid.end], "steps": grid.steps, "grid": grid.rule}
-        run |= {"rho": grid.rho} if grid.rule == "power" else {}
-    run |= {"frames": spec.times.tolist(), "method": spec.method, "shard_size": spec.shard_size}
-    run["storage"] = spec.storage
-    if isinstance(spec.keep, range):
-        run["keep"] = {"start": spec.keep.start, "stop": spec.keep.stop, "step": spec.keep.step}
-    else:
-        run["keep"] = spec.keep.tolist()
-    return run
-
-
-def _describe(thing: Any, name: str, text: Text) -> dict[str, Any]:
-    """A model object as a table."""
-    if isinstance(thing, ExactScore):
-        return {"kind": "exact", "p0": _describe(thing.p0, f"{name}.p0", text)}
-    table: dict[str, Any] = {"kind": type(thing).__name__}
-    for key, value in parameters(thing).items():
-        if inspect.isfunction(value):
-            table[key] = _describe_function(value)
-        elif hasattr(value, "_fields"):
-            table[key] = {f: np.asarray(getattr(value, f)).tolist() for f in value._fields}
-        elif np.size(value) > _INLINE:
-            text.arrays[f"{name}.{key}"] = np.asarray(value)
-            table[key] = {"array": f"{name}.{key}"}
-        elif value is not None and value != ():
-            table[key] = value
-    return table
-
-
-def _describe_function(function: Callable[..., Any]) -> dict[str, str]:
-    """A user's kernel: where it was, its content hash, its source."""
-    from fastrev.kernels.fingerprint import fingerprint
-
-    try:
-        source = inspect.getsource(function)
-    except (OSError, TypeError):
-        source = ""
-    return {
-        "function": f"{function.__module__}:{function.__qualname__}",
-        "sha256": fingerprint(function),
-        "source": source,
-    }
 
 
 def read_config(path: str | Path) -> Config:
@@ -197,66 +107,14 @@ def stored_specification(
     """
     tables = tomllib.loads(toml)
     given = dict(kernels or {})
-    for place, record, put in _functions(tables):
-        put(Resolved(_function(place, record, given.pop(place, None), trust)))
+    for place, record, put in recorded(tables):
+        put(Resolved(put_back(place, record, given.pop(place, None), trust)))
     if given:
-        name, known = next(iter(given)), [place for place, _, _ in _functions(tables)]
+        name, known = next(iter(given)), [place for place, _, _ in recorded(tables)]
         raise InputError(
             f"kernels: the file records no function {name!r}; it records {known or 'none'}"
         )
     return from_tables(tables, arrays).specification
-
-
-class Resolved(NamedTuple):
-    """A function in place of its record."""
-
-    function: Any
-
-
-def _functions(table: Any, place: str = "") -> Iterator[tuple[str, Any, Callable[[Any], None]]]:
-    """Every recorded function: its place, its record, and how to replace it."""
-    for key, value in list(table.items()):
-        here = f"{place}.{key}" if place else key
-        if isinstance(value, dict) and "function" in value:
-            yield here, value, functools.partial(table.__setitem__, key)
-        elif isinstance(value, dict):
-            yield from _functions(value, here)
-
-
-def _function(place: str, record: Mapping[str, str], given: Any, trust: bool) -> Any:
-    """The function for a record, of the same content.  Raises InputError."""
-    from fastrev.kernels.fingerprint import fingerprint
-
-    name = record["function"]
-    if given is None and not trust:
-        raise InputError(
-            f"{place} is your own function ({name}), which the file only records: give it as "
-            f"kernels={{{place!r}: function}}, or compile the stored source with trust=True"
-        )
-    if isinstance(given, str):
-        given = import_function(given, place)
-    if given is None:
-        given = _from_source(place, record)
-    if fingerprint(given) != record["sha256"]:
-        origin = "stored source alone" if trust else "function given"
-        raise InputError(
-            f"{place}: the {origin} differs from {name}, with which the file began "
-            "(its code, a helper, a constant or a closure value)"
-        )
-    return given
-
-
-def _from_source(place: str, record: Mapping[str, str]) -> Any:
-    """The function that the stored source defines; the caller trusts it."""
-    import math
-
-    scope: dict[str, Any] = {"math": math, "np": np, "numpy": np}
-    name = record["function"].rpartition(":")[2].rpartition(".")[2]
-    try:
-        exec(textwrap.dedent(record["source"]), scope)
-        return scope[name]
-    except (SyntaxError, NameError, KeyError) as error:
-        raise InputError(f"{place}: the stored source cannot be compiled: {error!r}") from None
 
 
 def from_tables(
@@ -319,7 +177,7 @@ def _build_x0(
     table: Mapping[str, Any], forward: Any, p0: Any, options: Options, arrays: Mapping[str, Any]
 ) -> Any:
     if table.get("kind") == "array":
-        return arrays[table["array"]]
+        return _array(arrays, table.get("array"), "x0")
     if table.get("kind") == "file":
         extra = [name for name in table if name not in ("kind", "path", "hash")]
         if extra or "path" not in table:
@@ -365,8 +223,18 @@ def _value(value: Any, where: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
     if not isinstance(value, dict):
         return value
     if set(value) == {"array"}:
-        return arrays[value["array"]]
-    return namedtuple("Params", value)(**value)  # type: ignore[misc]
+        return _array(arrays, value["array"], where)
+    try:
+        return namedtuple("Params", value)(**value)  # type: ignore[misc]
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _array(arrays: Mapping[str, NDArray[Any]], name: Any, where: str) -> NDArray[Any]:
+    """An array given beside the text.  Raises InputError."""
+    if name not in arrays:
+        raise InputError(f"{where}: there is no array {name!r} beside the text")
+    return arrays[name]
 
 
 def _with_imports(table: Any, place: str = "") -> Any:
@@ -376,14 +244,3 @@ def _with_imports(table: Any, place: str = "") -> Any:
     if isinstance(table, str) and re.fullmatch(r"[\w.]+:[\w.]+", table):
         return Resolved(import_function(table, place))
     return table
-
-
-def import_function(name: str, where: str) -> Any:
-    """The user's own function "module:function", from the current directory too."""
-    module, _, attribute = name.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"{where}: {name!r} cannot be imported: {error}") from None

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrev.engine.config import stored_specification, to_toml
+from fastrev.engine import memory
+from fastrev.engine.config import stored_specification
+from fastrev.engine.describe import to_toml
 from fastrev.engine.program import Program, build
 from fastrev.engine.progress import Progress
 from fastrev.engine.provenance import provenance
@@ -55,8 +57,10 @@ def write_shards(
 ) -> None:
     """Compute shards and write them, one behind the other.  Raises StoreError."""
     from fastrev.engine.simulate import run_shard
-    from fastrev.store.writer import Rows, Writer
+    from fastrev.store.writer import BUFFERS, Rows, Writer
 
+    largest = int(np.diff(header.rows).max()) * header.nbytes // max(1, int(header.rows[-1]))
+    memory.check(BUFFERS * largest, "shard_size x frames x dim")
     with Writer(path, header, offsets, durable) as writer:
         for shard in todo:
             start = time.perf_counter()
@@ -104,9 +108,7 @@ def resume(
                 with open_file(path) as file:
                     offsets = offsets_of(file)
                 write_shards(path, header, offsets, program, todo, bar.advance, repair=mend)
-    run = open_run(path)
-    run.adopt(spec, program.compile_seconds)
-    return run
+    return open_run(path).adopt(spec, program.compile_seconds)
 
 
 def extend(
@@ -155,9 +157,7 @@ def extend(
     todo = [s for s in shards(n, spec.shard_size) if s.index not in copied]
     with Progress(sum(s.count for s in todo), spec.grid.steps, progress) as bar:
         write_shards(out, new, offsets, program, todo, bar.advance)
-    run = open_run(out)
-    run.adopt(spec, program.compile_seconds)
-    return run
+    return open_run(out).adopt(spec, program.compile_seconds)
 
 
 def copied_rows(path: Path, shard: Shard, buffer: NDArray[Any]) -> "Rows":

@@ -5,9 +5,26 @@ from pathlib import Path
 
 from fastrev.model.check import InputError
 
+_HARMLESS = 64 * 2**20
+"""Bytes that are not worth a question."""
+
 
 def available() -> int | None:
     """Bytes that can be had without swapping, None where the platform does not tell."""
+    limits = [limit for limit in (_machine(), _cgroup()) if limit is not None]
+    return min(limits, default=None)
+
+
+def _cgroup(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What the control group still allows (cgroup v2)."""
+    try:
+        limit = int((root / "memory.max").read_text())
+        return limit - int((root / "memory.current").read_text())
+    except (OSError, ValueError):  # none, or "max"
+        return None
+
+
+def _machine() -> int | None:
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -20,11 +37,13 @@ def available() -> int | None:
         return None
 
 
-def check(nbytes: int) -> None:
-    """Refuse frames that do not fit.  Raises InputError."""
+def check(nbytes: int, what: str = "n x frames x dim") -> None:
+    """Refuse what does not fit.  Raises InputError."""
+    if nbytes < _HARMLESS:
+        return
     room = available()
     if room is not None and nbytes > 0.9 * room:
         raise InputError(
-            f"n x frames x dim needs {nbytes / 1e9:.1f} GB of memory and {room / 1e9:.1f} GB are "
-            "available; keep fewer frames, or stream them to a file with out="
+            f"{what} needs {nbytes / 1e9:.1f} GB of memory and {room / 1e9:.1f} GB are "
+            "available; ask for fewer, or stream frames to a file with out="
         )

@@ -17,6 +17,8 @@ def compile_message(text: str, functions: Iterable[Callable[..., Any]]) -> str:
     """What is wrong, where, and the line itself."""
     lines = [line for line in text.splitlines() if line.strip()]
     reason = next((line.strip() for line in lines if not line.startswith(_LAYERS)), lines[0])
+    if re.search(r"No implementation of function Function\((<class 'numpy\.)?float", reason):
+        reason = "it must return one number"
     where = _reported_line(lines) or _searched_line(reason, text, functions)
     return f"a kernel does not compile: {reason}{where}"
 
@@ -37,7 +39,7 @@ def _reported_line(lines: list[str]) -> str:
 
 def _searched_line(reason: str, text: str, functions: Iterable[Callable[..., Any]]) -> str:
     """Where Numba names no place: the line of the failing function that uses the name."""
-    failing = re.search(r"<function (\S+) at", text)
+    failing = re.search(r"<function (\S+)_[0-9a-f]{32,64} at", text)  # the kernel's tag aside
     named = re.search(r"name \'(\w+)\'", reason)
     for function in functions:
         code = getattr(function, "__code__", None)

@@ -16,6 +16,7 @@ def provenance() -> dict[str, str]:
         "system": platform.platform(),
         "command": " ".join(sys.argv),
         "user": os.environ.get("USER", "unknown"),
+        "version": _version("fastrev"),
         "python": platform.python_version(),
         "versions": " ".join(f"{name}={_version(name)}" for name in _PACKAGES),
     }

@@ -83,9 +83,19 @@ class Run:
         arrays = read_header(self.path).arrays
         return stored_specification(self.toml, arrays, self._kernels, self._trust)
 
-    def adopt(self, specification: Specification, compile_seconds: float) -> None:
-        """Take over what the process that ran it knows beyond the file."""
-        self._specification, self.compile_seconds = specification, compile_seconds
+    @property
+    def known_specification(self) -> Specification | None:
+        """The specification, None where it holds functions that were not given."""
+        try:
+            return self.specification
+        except InputError:
+            return None
+
+    def adopt(self, spec: Specification, compile_seconds: float, seconds: float = 0.0) -> "Run":
+        """This run with what the process that ran it knows beyond the file."""
+        self._specification, self.compile_seconds = spec, compile_seconds
+        self.seconds = seconds or self.seconds
+        return self
 
     @property
     def throughput(self) -> float:

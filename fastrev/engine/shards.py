@@ -13,15 +13,9 @@ class Shard:
     count: int
 
 
-def shard_count(n: int, size: int) -> int:
-    """How many shards of `size` hold n particles."""
-    return -(-n // size)
-
-
 def shards(n: int, size: int) -> Iterator[Shard]:
     """All shards of n particles in order; the last may be smaller."""
-    for index in range(shard_count(n, size)):
-        first = index * size
+    for index, first in enumerate(range(0, n, size)):
         yield Shard(index, first, min(size, n - first))
 
 

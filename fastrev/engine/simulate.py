@@ -1,5 +1,6 @@
 """The way through the engine: specification -> shards -> kernel -> rows -> memory or file."""
 
+import os
 import threading
 import time as clock
 import warnings
@@ -16,9 +17,10 @@ from fastrev.engine.progress import Progress
 from fastrev.engine.run import Run
 from fastrev.engine.shards import Shard, pieces, shards
 from fastrev.engine.specification import Options, Specification, checked, specify
+from fastrev.model.check import InputError
 from fastrev.model.timegrid import TimeGrid
 
-_PIECES_PER_THREAD = 8
+_PIECES_PER_THREAD = 16
 """Finer than one per thread: evens out their speeds, and bounds the wait after Ctrl-C."""
 
 
@@ -123,10 +125,9 @@ def execute(
     """Run a specification, in memory or into a file."""
     if out is None:
         memory.check(spec.frames_nbytes)
-        program = build(spec)
-        run = _in_memory(spec, program, progress)
+        run = _in_memory(spec, build(spec), progress)
     else:
-        path = Path(out)
+        path = _path(out)
         from fastrev.store.h5md import check_target
 
         check_target(path, spec.frames_nbytes, overwrite)
@@ -141,16 +142,23 @@ def execute(
     return run
 
 
-def _in_memory(spec: Specification, program: Program, progress: bool | None) -> Run:
-    from fastrev.engine.config import to_toml
+def _path(out: Any) -> Path:
+    """A file name.  Raises InputError."""
+    if not isinstance(out, str | os.PathLike) or "\0" in str(out) or not str(out):
+        raise InputError(f"out must be a file name, got {out!r}")
+    return Path(out)
 
+
+def _in_memory(spec: Specification, program: Program, progress: bool | None) -> Run:
+    from fastrev.engine.describe import to_toml
+
+    text = to_toml(spec)
     frames = np.empty((len(spec.frame_steps), spec.rows, spec.dim), spec.storage)
     start, lost = clock.perf_counter(), 0
     with Progress(spec.n, spec.grid.steps, progress) as bar:
         for shard in shards(spec.n, spec.shard_size):
             lost += run_shard(program, shard, frames, 0, bar.advance)
     seconds = clock.perf_counter() - start
-    text = to_toml(spec)
     return Run(
         frames, spec.times, spec.seed, text.toml, spec, seconds, program.compile_seconds, lost
     )
@@ -169,13 +177,13 @@ def _to_file(
     from fastrev.store.h5md import create
 
     header = make_header(spec, program)
+    start = clock.perf_counter()
     offsets = create(path, header, overwrite)
     with Progress(spec.n, spec.grid.steps, progress) as bar:
         todo = shards(spec.n, spec.shard_size)
         write_shards(path, header, offsets, program, todo, bar.advance, durable)
-    run = open_run(path)
-    run.adopt(spec, program.compile_seconds)
-    return run
+    seconds = clock.perf_counter() - start
+    return open_run(path).adopt(spec, program.compile_seconds, seconds)
 
 
 def run_shard(

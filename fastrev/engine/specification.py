@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fastrev.engine import memory
 from fastrev.engine.lastframe import LastFrame, last_frame
 from fastrev.model import check
 from fastrev.model.check import InputError
@@ -18,6 +19,10 @@ from fastrev.model.reversal import Reverse
 from fastrev.model.timegrid import TimeGrid
 
 Count = Annotated[int, Field(gt=0)]
+MAX_COORDINATES = 1 << 24
+"""Coordinates that the address of a random number has room for."""
+_BYTES_PER_STEP = 200
+"""Memory that a step of the grid and its coefficients take."""
 
 
 class Every(BaseModel):
@@ -46,7 +51,7 @@ class Options(BaseModel):
     n: Count | None = None
     time: Annotated[list[float], Field(min_length=2)] = [0.0, 1.0]
     steps: Count = 1000
-    grid: Literal["uniform", "power", "log"] = "uniform"
+    grid: Literal["uniform", "power", "log", "array"] = "uniform"
     rho: Annotated[float, Field(gt=0)] = 7.0
     dim: Count | None = None
     seed: Annotated[int, Field(ge=0, lt=2**64)] | None = None
@@ -59,8 +64,14 @@ class Options(BaseModel):
 
     def time_grid(self) -> TimeGrid:
         """The grid that time, steps, grid and rho describe."""
-        if len(self.time) > 2:
+        if self.grid == "array":
             return TimeGrid(np.array(self.time))
+        if len(self.time) != 2:
+            raise InputError(
+                f"time must be (t0, t1), got {len(self.time)} times; for a grid of your own "
+                "use TimeGrid(times), or grid = 'array' in a configuration"
+            )
+        memory.check(self.steps * _BYTES_PER_STEP, "steps")
         t0, t1 = self.time
         if self.grid == "power":
             return TimeGrid.power(t0, t1, self.steps, self.rho)
@@ -141,7 +152,7 @@ class Specification:
 
 def specify(process: Any, x0: Any, options: Options, grid: TimeGrid | None = None) -> Specification:
     """A checked Specification.  Raises InputError."""
-    if not hasattr(process, "terms") and not isinstance(process, Reverse):
+    if isinstance(process, type) or not hasattr(process, "terms"):
         raise InputError(
             f"process must be a process such as Brownian(D), SDE(...) or reverse(...), "
             f"got {process!r}"
@@ -172,7 +183,8 @@ def default_shard_size(steps: int, dim: int, frames: int, itemsize: int) -> int:
     """Particles per shard: about a second of work, and at most 48 MiB of frames."""
     by_work = 2**31 // (steps * dim)
     by_memory = 48 * 2**20 // (frames * dim * itemsize)
-    return max(1024, min(by_work, by_memory) // 1024 * 1024)
+    size = min(max(1024, by_work), by_memory)
+    return max(1, size // 1024 * 1024 if size >= 1024 else size)
 
 
 def _check_direction(process: Any, grid: TimeGrid) -> None:
@@ -211,14 +223,15 @@ def _initial(process: Any, x0: Any, options: Options) -> tuple[Any, int, int]:
         if value is not None and dim is not None and value != dim:
             raise InputError(f"dim must be {value}, as {name} has, got {dim}")
         dim = dim or value
+    if (dim or 1) > MAX_COORDINATES:
+        raise InputError(f"dim must be at most {MAX_COORDINATES:,}, got {dim:,}")
     return x0, n or 1_000_000, dim or 1
 
 
 def _initial_array(x0: Any, dtype: str) -> NDArray[Any]:
     """Initial states as a contiguous (n, dim) array of the run's dtype."""
     try:
-        array = np.asarray(x0)
-        array = np.ascontiguousarray(array, dtype=dtype)
+        array = np.array(x0, dtype=dtype, order="C")  # a copy: `trace` starts from it later
     except (TypeError, ValueError):
         raise InputError(
             f"x0 must be a distribution or an (n, dim) array, got {type(x0).__name__}"
@@ -269,5 +282,8 @@ def _frame_steps(frames: int | Sequence[float] | Every, grid: TimeGrid) -> tuple
         raise InputError(
             f"frames must be times between {low:g} and {high:g}, got {float(outside[0])!r}"
         )
-    nearest = np.abs(grid.times[None, :] - wanted[:, None]).argmin(axis=1)
-    return tuple(sorted({int(i) for i in nearest}))
+    times = grid.times[::-1] if grid.decreasing else grid.times
+    after = np.clip(np.searchsorted(times, wanted), 1, grid.steps)
+    nearest = np.where(wanted - times[after - 1] < times[after] - wanted, after - 1, after)
+    steps = grid.steps - nearest if grid.decreasing else nearest
+    return tuple(sorted({int(i) for i in steps}))

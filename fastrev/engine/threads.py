@@ -5,6 +5,7 @@ survive a fork, nothing that aborts on concurrent launches, and an interrupt is
 seen between pieces.
 """
 
+import functools
 import math
 import os
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
+@functools.cache
 def available_cores() -> int:
     """Cores this process may use: its affinity, cut by a cgroup's quota."""
     if hasattr(os, "sched_getaffinity"):

@@ -1,11 +1,13 @@
-"""A content hash of a function and of everything it calls.
+"""A content hash of a function and of everything it refers to.
 
 Two functions with equal fingerprints compile to the same kernel; a change of a
-constant, a default, a closure value, a referenced global or a helper function,
-in whatever file, changes the fingerprint.
+constant, a default, a closure value, a referenced global, an attribute of a
+module or a helper function, in whatever file, changes the fingerprint.  What
+cannot be looked into raises `OpaqueError`, and a kernel that refers to it is not cached.
 """
 
 import dis
+import enum
 import functools
 import hashlib
 import platform
@@ -20,15 +22,31 @@ import numba
 import numpy as np
 
 
+class OpaqueError(Exception):
+    """A value whose content cannot be hashed."""
+
+
 def fingerprint(*parts: Any) -> str:
-    """SHA-256 (hex) of functions and plain values, callees included."""
+    """SHA-256 (hex) of functions and plain values, callees included.  Raises OpaqueError."""
     digest = hashlib.sha256()
     seen: dict[int, int] = {}
     for part in parts:
-        for piece in _pieces(part, seen):
+        for piece in _pieces(part, seen, set()):
             digest.update(len(piece).to_bytes(8, "little"))
             digest.update(piece)
     return digest.hexdigest()
+
+
+UNKNOWN = "unknown"
+"""The content hash of a function that refers to something opaque."""
+
+
+def content_hash(function: Any) -> str:
+    """The fingerprint of a function, or UNKNOWN."""
+    try:
+        return fingerprint(function)
+    except OpaqueError:
+        return UNKNOWN
 
 
 @functools.cache
@@ -53,9 +71,11 @@ def plain_function(value: Any) -> types.FunctionType | None:
     return value if isinstance(value, types.FunctionType) else None
 
 
+@functools.lru_cache(1024)
 def code_names(code: types.CodeType) -> tuple[set[str], set[str]]:
     """Names of globals and of attributes that the code, or one nested in it, refers to."""
-    scope, attributes = set(), set()
+    scope: set[str] = set()
+    attributes: set[str] = set()
     for instruction in dis.get_instructions(code):
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             scope.add(str(instruction.argval))
@@ -68,25 +88,69 @@ def code_names(code: types.CodeType) -> tuple[set[str], set[str]]:
     return scope, attributes
 
 
-def _pieces(value: Any, seen: dict[int, int]) -> Iterator[bytes]:
+_LIBRARIES = ("builtins", "math", "cmath", "operator", "numpy", "numba", "fastrev")
+"""Packages whose versions the environment's hash covers."""
+
+
+def _from_library(value: Any) -> bool:
+    name = value.__name__ if isinstance(value, types.ModuleType) else _home(value)
+    return name.partition(".")[0] in _LIBRARIES
+
+
+def _home(value: Any) -> str:
+    if isinstance(value, np.ufunc):
+        return "numpy"
+    return str(getattr(value, "__module__", None) or "")
+
+
+def _pieces(value: Any, seen: dict[int, int], attributes: set[str]) -> Iterator[bytes]:
     function = plain_function(value)
     if function is not None:
         yield from _function_pieces(function, seen)
-    elif isinstance(value, np.ndarray):
+    elif value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        yield f"{type(value).__name__}:{value!r}".encode()
+        if isinstance(value, enum.Enum):
+            yield from _pieces(value.value, seen, attributes)
+    elif isinstance(value, np.generic | np.ndarray) and value.dtype.kind in "biufcSU":
         yield repr((value.dtype.str, value.shape)).encode()
         yield np.ascontiguousarray(value).tobytes()
-    elif isinstance(value, tuple | list):
-        yield f"{type(value).__name__}:{len(value)}:{getattr(value, '_fields', '')}".encode()
-        for item in value:
-            yield from _pieces(item, seen)
+    elif isinstance(value, tuple | list | frozenset | types.CellType):
+        yield from _container_pieces(value, seen, attributes)
     elif isinstance(value, types.CodeType):
         yield from _code_pieces(value, seen)
-    elif isinstance(value, types.ModuleType):
-        yield f"module:{value.__name__}:{getattr(value, '__version__', '')}".encode()
-    elif isinstance(value, type) or callable(value):
-        yield f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value)}".encode()
+    elif isinstance(value, enum.EnumMeta):
+        members: Any = value.__members__
+        yield repr([(name, members[name].value) for name in members]).encode()
+    elif isinstance(value, type) and hasattr(value, "_fields"):
+        yield f"namedtuple:{value._fields}".encode()
+    elif (isinstance(value, types.ModuleType) or callable(value)) and _from_library(value):
+        yield f"{_home(value)}.{getattr(value, '__qualname__', value)!s}".encode()
+    elif isinstance(value, types.ModuleType | type):
+        yield from _attribute_pieces(value, seen, attributes)
     else:
-        yield f"{type(value).__name__}:{value!r}".encode()
+        raise OpaqueError(f"{value!r}")
+
+
+def _container_pieces(value: Any, seen: dict[int, int], attributes: set[str]) -> Iterator[bytes]:
+    items = value
+    if isinstance(value, types.CellType):
+        items = [value.cell_contents]
+    elif isinstance(value, frozenset):
+        items = sorted(value, key=repr)
+    yield f"{type(value).__name__}:{len(items)}:{getattr(value, '_fields', '')}".encode()
+    for item in items:
+        yield from _pieces(item, seen, attributes)
+
+
+def _attribute_pieces(owner: Any, seen: dict[int, int], attributes: set[str]) -> Iterator[bytes]:
+    """What code may read of a module or class: the attributes it names."""
+    if id(owner) in seen:
+        return
+    seen[id(owner)] = len(seen)
+    for name in sorted(attributes & set(dir(owner))):
+        value = getattr(owner, name)
+        yield name.encode()
+        yield from _pieces(value, seen, attributes)
 
 
 def _function_pieces(function: types.FunctionType, seen: dict[int, int]) -> Iterator[bytes]:
@@ -94,23 +158,18 @@ def _function_pieces(function: types.FunctionType, seen: dict[int, int]) -> Iter
         yield f"again:{seen[id(function)]}".encode()
         return
     seen[id(function)] = len(seen)
-    yield from _code_pieces(function.__code__, seen)
-    yield from _pieces(function.__defaults__ or (), seen)
-    for cell in function.__closure__ or ():
-        yield from _pieces(cell.cell_contents, seen)
     names, attributes = code_names(function.__code__)
+    yield from _code_pieces(function.__code__, seen)
+    yield from _pieces(function.__defaults__ or (), seen, attributes)
+    for cell in function.__closure__ or ():
+        yield from _pieces(cell.cell_contents, seen, attributes)
     for name in sorted(names & function.__globals__.keys()):
-        value = function.__globals__[name]
         yield name.encode()
-        yield from _pieces(value, seen)
-        if isinstance(value, types.ModuleType):
-            for attribute in sorted(attributes):
-                if plain_function(getattr(value, attribute, None)) and value.__name__ != "numpy":
-                    yield from _pieces(getattr(value, attribute), seen)
+        yield from _pieces(function.__globals__[name], seen, attributes)
 
 
 def _code_pieces(code: types.CodeType, seen: dict[int, int]) -> Iterator[bytes]:
     yield code.co_code
     yield repr((code.co_names, code.co_varnames, code.co_freevars, code.co_argcount)).encode()
     for constant in code.co_consts:
-        yield from _pieces(constant, seen)
+        yield from _pieces(constant, seen, set())

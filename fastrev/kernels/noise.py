@@ -56,6 +56,23 @@ def _eight64(low, high, block, address, k0, k1):
     )
 
 
+@scalar
+def _first32(low, high, block, address, k0, k1):
+    w0, w1, _, _ = philox4x32(low, high, block, address, k0, k1)
+    return normal_pair32(w0, w1)[0]
+
+
+@scalar
+def _first64(low, high, block, address, k0, k1):
+    w0, w1, _, _ = philox4x32(low, high, block, address, k0, k1)
+    v0, v1, _, _ = philox4x32(low, high, block, _u64(address | _LOW_BITS), k0, k1)
+    return normal_pair64(_join(w0, v0), _join(w1, v1))[0]
+
+
+first_normal = {"float32": _first32, "float64": _first64}
+"""dtype -> the first normal of one counter, for the initial draw."""
+
+
 def _make_fill(eight):
     @loop
     def fill(z, w, low, high, block, address, k0, k1):

@@ -29,12 +29,8 @@ STREAM_INITIAL = 0x00000000
 """Stream of the initial draw (the top byte of the last counter word)."""
 STREAM_STEP = 0x01000000
 """Stream of the step noise."""
-STREAM_CORRECTOR = 0x02000000
-"""Stream of a corrector's noise."""
 STREAM_LOW_BITS = 0x80000000
 """Added to a stream for the low 32 bits of float64 uniforms."""
-MAX_COORDINATES = 0x01000000
-"""Coordinates that fit beside the stream in one counter word."""
 
 
 @scalar

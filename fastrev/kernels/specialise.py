@@ -22,11 +22,20 @@ from fastrev.kernels.jit import loop, scalar
 from fastrev.kernels.vmath import BY_WIDTH
 
 
-class Specialiser:
-    """Compiles functions for one dtype; one instance per kernel, so helpers are shared."""
+class NotAKernelError(ValueError):
+    """A function that cannot be a kernel; the message says why."""
 
-    def __init__(self, dtype: Any) -> None:
+
+class Specialiser:
+    """Compiles functions for one dtype; one instance per kernel, so helpers are shared.
+
+    tag   a text that no other kernel shares, put into the name of every function: compiled
+          functions find one another by name, also across kernels loaded from disk
+    """
+
+    def __init__(self, dtype: Any, tag: str) -> None:
         self.dtype = np.dtype(dtype)
+        self.tag = tag
         self._done: dict[int, Any] = {}
         self._fast = BY_WIDTH[self.dtype.name]
 
@@ -38,10 +47,22 @@ class Specialiser:
         """A jitted function with loops over arrays."""
         return self._compile(function, loop)
 
+    def own_scalar(self, function: Callable[..., Any]) -> Any:
+        """`scalar` for a function of this package, as it is."""
+        return scalar(self._named(function))
+
+    def own_loop(self, function: Callable[..., Any]) -> Any:
+        """`loop` for a function of this package, as it is."""
+        return loop(self._named(function))
+
+    def _named(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__qualname__ = f"{function.__qualname__}_{self.tag}"
+        return function
+
     def _compile(self, function: Callable[..., Any], jit: Callable[..., Any]) -> Any:
         plain = plain_function(function)
         if plain is None:
-            raise TypeError(f"a kernel must be a Python function (x, t, p), got {function!r}")
+            raise NotAKernelError(f"a kernel must be a Python function (x, t, p), got {function!r}")
         if id(plain) in self._done:
             return self._done[id(plain)]
         code = plain.__code__
@@ -61,13 +82,20 @@ class Specialiser:
             cells or None,
         )
         copy.__module__, copy.__qualname__ = plain.__module__, plain.__qualname__
-        self._done[id(plain)] = compiled = jit(copy)
+        self._done[id(plain)] = compiled = jit(self._named(copy))
         return compiled
 
     def _literal(self, value: Any) -> Any:
         """Floats, also inside tuples, in the kernel's dtype."""
         if isinstance(value, float):
-            return self.dtype.type(value)
+            with np.errstate(over="ignore", under="ignore"):
+                cast = self.dtype.type(value)
+            if np.isfinite(value) and (not np.isfinite(cast) or (cast == 0.0) != (value == 0.0)):
+                raise NotAKernelError(
+                    f"the number {value!r} is out of the range of {self.dtype.name}; "
+                    "run with dtype='float64'"
+                )
+            return cast
         if type(value) is tuple:
             return tuple(self._literal(item) for item in value)
         return value
@@ -78,20 +106,33 @@ class Specialiser:
             return self._module(value, attributes)
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
             return value.astype(self.dtype)
+        if str(getattr(value, "__module__", "")).partition(".")[0] == "random":
+            raise NotAKernelError(_NO_RANDOM)
         for name, fast in self._fast.items():
             if value is getattr(math, name) or value is getattr(np, name):
                 return fast
-        if isinstance(value, types.FunctionType) or hasattr(value, "py_func"):
+        if plain_function(value) is not None:
             return self._compile(value, scalar)
         return self._literal(value)
 
     def _module(self, module: types.ModuleType, attributes: set[str]) -> types.ModuleType:
         """A stand-in for a module, with the attributes that the function names replaced."""
+        if module.__name__ in ("random", "numpy.random") or (
+            module is np and "random" in attributes
+        ):
+            raise NotAKernelError(_NO_RANDOM)
         stand_in = types.ModuleType(module.__name__)
         for name in attributes & set(dir(module)):
             value = getattr(module, name)
-            replaced = self._fast.get(name) if module in (math, np) else None
-            if replaced is None and plain_function(value) and module is not np:
-                replaced = self._compile(value, scalar)
-            setattr(stand_in, name, self._literal(value) if replaced is None else replaced)
+            if module in (math, np):
+                value = self._fast.get(name, self._literal(value))
+            elif value is not module:
+                value = self._value(value, attributes)
+            setattr(stand_in, name, value)
         return stand_in
+
+
+_NO_RANDOM = (
+    "a kernel must not draw random numbers of its own: the noise is the engine's, "
+    "addressed by seed, particle and step"
+)

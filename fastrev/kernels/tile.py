@@ -7,6 +7,7 @@ Frames leave the tile as they happen.  No number depends on where a tile or a
 shard begins: noise is addressed by (seed, particle id, step, coordinate).
 """
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +15,16 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.cache import ContentCache
-from fastrev.kernels.fingerprint import fingerprint
+from fastrev.kernels.fingerprint import OpaqueError, fingerprint
 from fastrev.kernels.half import half_bits
 from fastrev.kernels.jit import loop, scalar
-from fastrev.kernels.noise import BLOCK_STEPS, fill_normals, uniform_at
+from fastrev.kernels.noise import BLOCK_STEPS, fill_normals, first_normal, uniform_at
 from fastrev.kernels.params import make_params
 from fastrev.kernels.philox import STREAM_INITIAL, STREAM_STEP
-from fastrev.kernels.specialise import Specialiser
+from fastrev.kernels.specialise import NotAKernelError, Specialiser
 from fastrev.kernels.steppers import euler, euler_maruyama
+
+__all__ = ["NotAKernelError", "Part", "Recipe", "make_kernel"]
 
 _u64 = np.uint64
 _ZERO, _ONE = _u64(0), _u64(1)
@@ -64,27 +67,31 @@ class Recipe:
         """Whether a step needs all coordinates of a particle at once."""
         return self.score is not None and self.score.tiled
 
-    def fingerprint(self) -> str:
-        """A content hash of everything that is compiled in."""
+    def fingerprint(self) -> str | None:
+        """A content hash of everything that is compiled in, None where part of it is opaque."""
         parts = [self.dtype, self.storage, self.noisy, self.combine]
         parts += [self.draw, self.draw_names, self.draw_uses]
         for part in (self.drift, self.diffusion, self.score):
             if part is not None:
                 parts += [part.function, part.names, part.scheduled, part.tiled]
-        return fingerprint(*parts)
+        try:
+            return fingerprint(*parts)
+        except OpaqueError:
+            return None
 
 
-def make_kernel(recipe: Recipe) -> Any:
-    """The compiled loop for a recipe; see `_make_run` for its arguments."""
-    build = Specialiser(recipe.dtype)
+def make_kernel(recipe: Recipe, content: str | None) -> Any:
+    """The compiled loop for a recipe and its fingerprint; see `_make_run` for its arguments.
+
+    Without a fingerprint it is not kept on disk.
+    """
+    build = Specialiser(recipe.dtype, content or uuid.uuid4().hex)
     real = np.dtype(recipe.dtype).type
     run = _make_run(
-        _make_advance(recipe, build, real),
-        _make_draw(recipe, build, real),
-        fill_normals[recipe.dtype],
-        recipe,
+        _make_advance(recipe, build, real), _make_draw(recipe, build, real), recipe, build
     )
-    run._cache = ContentCache(recipe.fingerprint())
+    if content is not None:
+        run._cache = ContentCache(content)
     return run
 
 
@@ -112,7 +119,7 @@ def _make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     combine = build.scalar(recipe.combine or _forward_drift)
     step = euler_maruyama if recipe.noisy else euler
 
-    @loop
+    @build.own_loop
     def advance_coordinate(x, z, s, work, i, j0, t, h, root, c, tables):
         f_p = drift_params(tables[0], i, j0)
         g_p = diffusion_params(tables[1], i, j0)
@@ -125,7 +132,7 @@ def _make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
             b = combine(f, g * g, real(score(v, t, s_p)), c)
             row[l] = step(v, b, g, h, root, noise[l])
 
-    @loop
+    @build.own_loop
     def advance_coupled(x, z, s, work, i, j0, t, h, root, c, tables):
         score(x, t, score_params(tables[2], i, j0), s, work)
         for j in range(len(x)):
@@ -143,11 +150,11 @@ def _make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
 
 
 def _make_draw(recipe: Recipe, build: Specialiser, real: Any) -> Any:
-    """`start(x, z, low, high, j0, k0, k1, x0, done, values)`: the initial state of a tile."""
+    """`start(x, low, high, j0, k0, k1, x0, done, values)`: the initial state of a tile."""
     if recipe.draw is None:
 
-        @loop
-        def copy(x, z, low, high, j0, k0, k1, x0, done, values):
+        @build.own_loop
+        def copy(x, low, high, j0, k0, k1, x0, done, values):
             for j in range(x.shape[0]):
                 for l in range(x.shape[1]):
                     x[j, l] = x0[done + l, j0 + j]
@@ -156,29 +163,31 @@ def _make_draw(recipe: Recipe, build: Specialiser, real: Any) -> Any:
 
     draw = build.scalar(recipe.draw)
     uses_u, uses_v, uses_z = recipe.draw_uses
-    fill = fill_normals[recipe.dtype]
+    normal = first_normal[recipe.dtype]
     params = make_params(recipe.draw_names, [False] * len(recipe.draw_names), per_coordinate=False)
 
-    @loop
-    def start(x, z, low, high, j0, k0, k1, x0, done, values):
+    @build.own_loop
+    def start(x, low, high, j0, k0, k1, x0, done, values):
         p = params(values, 0, 0)
         for w in range(x.shape[0]):
             j = j0 + w
-            if uses_z:
-                fill(z, w, low, high, _ZERO, _u64(_INITIAL | _u64(j)), k0, k1)
+            address = _u64(_INITIAL | _u64(j))
             for l in range(x.shape[1]):
                 i = _u64(low + _u64(l))
                 u = v = 0.5
+                normal_z = real(0.0)
+                if uses_z:
+                    normal_z = normal(i, high, _ZERO, address, k0, k1)
                 if uses_u:
                     u = uniform_at(i, high, _ONE, _INITIAL, k0, k1)
                 if uses_v:
-                    v = uniform_at(i, high, _ZERO, _u64(_INITIAL | _u64(j)), k0, k1)
-                x[w, l] = real(draw(j, u, v, z[0, w, l], p))
+                    v = uniform_at(i, high, _ZERO, address, k0, k1)
+                x[w, l] = real(draw(j, u, v, normal_z, p))
 
     return start
 
 
-def _make_run(advance: Any, start: Any, fill: Any, recipe: Recipe) -> Any:
+def _make_run(advance: Any, start: Any, recipe: Recipe, build: Specialiser) -> Any:
     """The kernel of a range of particle ids.
 
     run(frames, frame_steps, first, count, row, kept, x0, seed, width, tile, t, h, root, c,
@@ -196,13 +205,14 @@ def _make_run(advance: Any, start: Any, fill: Any, recipe: Recipe) -> Any:
     tables       parameters of drift, diffusion and score
     values       parameters of the initial draw
 
-    Returns the number of particles whose final state is not finite.
+    Returns the number of coordinates whose final value is not finite.
     """
     noisy = recipe.noisy
     real = np.dtype(recipe.dtype).type
-    keep = _make_keep(recipe.storage)
+    keep = _make_keep(recipe.storage, build)
+    fill = fill_normals[recipe.dtype]
 
-    @loop
+    @build.own_loop
     def run(
         frames,
         frame_steps,
@@ -247,7 +257,7 @@ def _make_run(advance: Any, start: Any, fill: Any, recipe: Recipe) -> Any:
             lanes = kept[q0:q1]
             a = row + (q0 if len(kept) else done)
             for j0 in range(0, d, width):
-                start(x, z, low, high, j0, k0, k1, x0, done, values)
+                start(x, low, high, j0, k0, k1, x0, done, values)
                 f = 0
                 if frame_steps[0] == 0:
                     keep(frames, 0, a, j0, x, lanes, done, len(kept) == 0)
@@ -271,17 +281,17 @@ def _make_run(advance: Any, start: Any, fill: Any, recipe: Recipe) -> Any:
     return run
 
 
-def _make_keep(storage):
+def _make_keep(storage: str, build: Specialiser) -> Any:
     """`keep(frames, f, a, j0, x, lanes, done, everything)`: a tile as rows a.. of frame f."""
     real = np.dtype(storage).type
 
-    @scalar
+    @build.own_scalar
     def as_real(x):
         return real(x)
 
     convert = half_bits if storage == "float16" else as_real
 
-    @loop
+    @build.own_loop
     def keep(frames, f, a, j0, x, lanes, done, everything):
         for j in range(x.shape[0]):
             if everything:

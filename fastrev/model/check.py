@@ -1,6 +1,7 @@
 """Checks of user input: one clear error that names the field, what came, what is allowed."""
 
 import math
+import types
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -18,8 +19,10 @@ class InputError(ValueError):
 def number(field: str, value: Any) -> float:
     """A finite real number.  Raises InputError."""
     try:
+        if isinstance(value, str | bytes | bool):
+            raise TypeError
         result = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{field} must be a finite number, got {value!r}") from None
     if not math.isfinite(result):
         raise InputError(f"{field} must be a finite number, got {value!r}")
@@ -70,6 +73,14 @@ def positive_array(field: str, value: Any, ndim: Iterable[int]) -> Array:
     if np.any(array <= 0.0):
         raise InputError(f"{field} must be positive, got {float(array.min())!r}")
     return array
+
+
+def function(field: str, value: Any) -> types.FunctionType:
+    """A plain Python function, taken out of a jitted one.  Raises InputError."""
+    plain = getattr(value, "py_func", value)
+    if not isinstance(plain, types.FunctionType):
+        raise InputError(f"{field} must be a Python function (x, t, p), got {value!r}")
+    return plain
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

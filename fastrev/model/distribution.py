@@ -215,6 +215,8 @@ class GaussianMixture(Distribution):
                     f"GaussianMixture.{name} must have one entry per weight "
                     f"({len(weights)}), got {len(value)}"
                 )
+        if stds.ndim == 2 and means.ndim == 1:
+            means = np.repeat(means[:, None], stds.shape[1], axis=1)
         _freeze(self, weights=weights / weights.sum(), means=means, stds=stds)
         _freeze(self, dim=_common_dim(*(a for a in (means, stds) if a.ndim == 2)))
 

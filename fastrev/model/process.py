@@ -39,6 +39,11 @@ class Process:
     horizon: float = np.inf
     """The last time at which the process is defined."""
 
+    def _set(self, **values: float) -> None:
+        """Keep checked values in place of what was given."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
     def affine(self, times: Array) -> Affine:
         """A(t), B(t) and g(t)."""
         raise NotImplementedError
@@ -96,7 +101,7 @@ class Brownian(Process):
     D: float
 
     def __post_init__(self) -> None:
-        check.positive("Brownian.D", self.D)
+        self._set(D=check.positive("Brownian.D", self.D))
 
     def affine(self, times: Array) -> Affine:
         """A = 0, B = 0, g = sqrt(2D)."""
@@ -120,9 +125,9 @@ class OrnsteinUhlenbeck(Process):
     mu: float = 0.0
 
     def __post_init__(self) -> None:
-        check.positive("OrnsteinUhlenbeck.theta", self.theta)
-        check.positive("OrnsteinUhlenbeck.sigma", self.sigma)
-        check.number("OrnsteinUhlenbeck.mu", self.mu)
+        self._set(theta=check.positive("OrnsteinUhlenbeck.theta", self.theta))
+        self._set(sigma=check.positive("OrnsteinUhlenbeck.sigma", self.sigma))
+        self._set(mu=check.number("OrnsteinUhlenbeck.mu", self.mu))
 
     def affine(self, times: Array) -> Affine:
         """A = -theta, B = theta mu, g = sigma."""
@@ -146,9 +151,9 @@ class _LinearBeta(Process):
     T: float
 
     def _check(self, name: str) -> None:
-        check.positive(f"{name}.beta_min", self.beta_min)
-        check.positive(f"{name}.beta_max", self.beta_max)
-        check.positive(f"{name}.T", self.T)
+        self._set(beta_min=check.positive(f"{name}.beta_min", self.beta_min))
+        self._set(beta_max=check.positive(f"{name}.beta_max", self.beta_max))
+        self._set(T=check.positive(f"{name}.T", self.T))
         if self.beta_max < self.beta_min:
             raise InputError(
                 f"{name}.beta_max must be at least beta_min = {self.beta_min!r}, "
@@ -239,9 +244,10 @@ class VE(Process):
     T: float = 1.0
 
     def __post_init__(self) -> None:
-        check.positive("VE.sigma_min", self.sigma_min)
-        check.positive("VE.T", self.T)
-        if check.positive("VE.sigma_max", self.sigma_max) <= self.sigma_min:
+        self._set(sigma_min=check.positive("VE.sigma_min", self.sigma_min))
+        self._set(T=check.positive("VE.T", self.T))
+        self._set(sigma_max=check.positive("VE.sigma_max", self.sigma_max))
+        if self.sigma_max <= self.sigma_min:
             raise InputError(
                 f"VE.sigma_max must exceed sigma_min = {self.sigma_min!r}, got {self.sigma_max!r}"
             )

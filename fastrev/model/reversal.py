@@ -60,14 +60,14 @@ class Reverse:
     noise: float = 1.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.process, Reverse) or not hasattr(self.process, "terms"):
+        if isinstance(self.process, Reverse | type) or not hasattr(self.process, "terms"):
             raise InputError(f"reverse: process must be a forward process, got {self.process!r}")
-        if not hasattr(self.score, "as_kernel"):
+        if isinstance(self.score, type) or not hasattr(self.score, "as_kernel"):
             raise InputError(
                 f"reverse: score must be a score, such as process.score(p0) or "
                 f"Score(kernel), got {self.score!r}"
             )
-        check.non_negative("noise", self.noise)
+        object.__setattr__(self, "noise", check.non_negative("noise", self.noise))
         if getattr(self.process, "noise", "scalar") != "scalar":
             raise InputError(
                 "reverse: the diffusion must not depend on x (noise='scalar'), "
@@ -106,7 +106,7 @@ class Reverse:
 
     def terms(self, dim: int) -> Terms:
         """Drift, diffusion, score and how they combine; one linear drift where it is one."""
-        if self.affine(np.ones(1)) is not None:
+        if self.affine(np.array([min(1.0, self.horizon)])) is not None:
             return affine_terms(self.affine, self.noise)  # type: ignore[arg-type]
         forward = self.process.terms(dim)
         return Terms(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastrev.model import check
 from fastrev.model.check import Array, InputError
 from fastrev.model.distribution import Distribution, Empirical, agree
 from fastrev.model.kernel import Kernel, named_params
@@ -30,8 +31,7 @@ class Score:
     dim: int | None = None
 
     def __post_init__(self) -> None:
-        if not callable(self.kernel):
-            raise InputError(f"Score.kernel must be a function (x, t, p), got {self.kernel!r}")
+        object.__setattr__(self, "kernel", check.function("Score.kernel", self.kernel))
         if self.dim is not None:
             raise InputError(f"Score.dim must be None (one coordinate at a time), got {self.dim!r}")
         named_params("Score.params", self.params)
@@ -119,81 +119,82 @@ def gaussian_score(x, t, p):  # type: ignore[no-untyped-def]
     return p.slope * x + p.offset
 
 
-def mixture_score(x, t, p, out, work):  # type: ignore[no-untyped-def]
-    """sum_k share_k (m_k - x)/v_k, with shares as a softmax of the log densities."""
-    d, width = x.shape
-    peak, total, logit = work[0], work[1], work[2]
-    for l in range(width):
-        peak[l] = -math.inf
-        total[l] = 0.0
-    for k in range(len(p.log_weight)):
-        _component_logit(x, p, k, logit)  # type: ignore[no-untyped-call]
+def _softmax_score(count, logit, pull):  # type: ignore[no-untyped-def]
+    """A tile kernel: sum_k share_k pull_k, the shares a softmax of the components' logits.
+
+    count(p)             number of components
+    logit(x, p, k, out)  log w_k N(x; m_k, v_k) up to a constant, for each lane
+    pull(x, p, k, j)     (m_k - x)/v_k for coordinate j
+    """
+
+    def score(x, t, p, out, work):  # type: ignore[no-untyped-def]
+        d, width = x.shape
+        peak, total, share = work[0], work[1], work[2]
         for l in range(width):
-            peak[l] = logit[l] if logit[l] > peak[l] else peak[l]
-    for j in range(d):
-        for l in range(width):
-            out[j, l] = 0.0
-    for k in range(len(p.log_weight)):
-        _component_logit(x, p, k, logit)  # type: ignore[no-untyped-call]
-        for l in range(width):
-            logit[l] = math.exp(logit[l] - peak[l])
-            total[l] += logit[l]
-        for j in range(d):
-            mean, precision = p.mean[k, j], p.precision[k, j]
+            peak[l] = -math.inf
+            total[l] = 0.0
+        for k in range(count(p)):
+            logit(x, p, k, share)
             for l in range(width):
-                out[j, l] += logit[l] * ((mean - x[j, l]) * precision)
-    for j in range(d):
-        for l in range(width):
-            out[j, l] = out[j, l] / total[l]
+                peak[l] = share[l] if share[l] > peak[l] else peak[l]
+        for j in range(d):
+            for l in range(width):
+                out[j, l] = 0.0
+        for k in range(count(p)):
+            logit(x, p, k, share)
+            for l in range(width):
+                share[l] = math.exp(share[l] - peak[l])
+                total[l] += share[l]
+            for j in range(d):
+                for l in range(width):
+                    out[j, l] += share[l] * pull(x[j, l], p, k, j)
+        for j in range(d):
+            for l in range(width):
+                out[j, l] = out[j, l] / total[l]
+
+    return score
 
 
-def _component_logit(x, p, k, logit):  # type: ignore[no-untyped-def]
-    """log w_k N(x; m_k, v_k), up to a constant, for each lane."""
+def _component_count(p):  # type: ignore[no-untyped-def]
+    return len(p.log_weight)
+
+
+def _component_logit(x, p, k, out):  # type: ignore[no-untyped-def]
     weight = p.log_weight[k]
-    for l in range(len(logit)):
-        logit[l] = weight
+    for l in range(len(out)):
+        out[l] = weight
     for j in range(len(x)):
         mean, half = p.mean[k, j], 0.5 * p.precision[k, j]
-        for l in range(len(logit)):
+        for l in range(len(out)):
             away = x[j, l] - mean
-            logit[l] -= half * (away * away)
+            out[l] -= half * (away * away)
 
 
-def empirical_score(x, t, p, out, work):  # type: ignore[no-untyped-def]
-    """(sum_k share_k m_k - x)/v for equal weights and one common variance."""
-    d, width = x.shape
-    peak, total, logit = work[0], work[1], work[2]
-    for l in range(width):
-        peak[l] = -math.inf
-        total[l] = 0.0
-    for k in range(len(p.points)):
-        _point_logit(x, p, k, logit)  # type: ignore[no-untyped-call]
-        for l in range(width):
-            peak[l] = logit[l] if logit[l] > peak[l] else peak[l]
-    for j in range(d):
-        for l in range(width):
-            out[j, l] = 0.0
-    for k in range(len(p.points)):
-        _point_logit(x, p, k, logit)  # type: ignore[no-untyped-call]
-        for l in range(width):
-            logit[l] = math.exp(logit[l] - peak[l])
-            total[l] += logit[l]
-        for j in range(d):
-            mean = p.scale * p.points[k, j] + p.shift
-            for l in range(width):
-                out[j, l] += logit[l] * mean
-    for j in range(d):
-        for l in range(width):
-            out[j, l] = (out[j, l] / total[l] - x[j, l]) * p.precision
+def _component_pull(x, p, k, j):  # type: ignore[no-untyped-def]
+    return (p.mean[k, j] - x) * p.precision[k, j]
 
 
-def _point_logit(x, p, k, logit):  # type: ignore[no-untyped-def]
-    """log N(x; m_k, v), up to a constant, for each lane."""
+def _point_count(p):  # type: ignore[no-untyped-def]
+    return len(p.points)
+
+
+def _point_logit(x, p, k, out):  # type: ignore[no-untyped-def]
     half = 0.5 * p.precision
-    for l in range(len(logit)):
-        logit[l] = 0.0
+    for l in range(len(out)):
+        out[l] = 0.0
     for j in range(len(x)):
         mean = p.scale * p.points[k, j] + p.shift
-        for l in range(len(logit)):
+        for l in range(len(out)):
             away = x[j, l] - mean
-            logit[l] -= half * (away * away)
+            out[l] -= half * (away * away)
+
+
+def _point_pull(x, p, k, j):  # type: ignore[no-untyped-def]
+    return (p.scale * p.points[k, j] + p.shift - x) * p.precision
+
+
+mixture_score = _softmax_score(_component_count, _component_logit, _component_pull)  # type: ignore[no-untyped-call]
+"""The score of a Gaussian mixture, its means, precisions and log weights by step."""
+
+empirical_score = _softmax_score(_point_count, _point_logit, _point_pull)  # type: ignore[no-untyped-call]
+"""The score of equally weighted points smoothed by one common variance."""

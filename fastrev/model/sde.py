@@ -35,10 +35,12 @@ class SDE:
     horizon = float("inf")
 
     def __post_init__(self) -> None:
-        if not callable(self.drift):
-            raise InputError(f"SDE.drift must be a function (x, t, p), got {self.drift!r}")
-        if not callable(self.diffusion):
-            check.non_negative("SDE.diffusion", self.diffusion)
+        object.__setattr__(self, "drift", check.function("SDE.drift", self.drift))
+        if callable(self.diffusion):
+            diffusion: Any = check.function("SDE.diffusion", self.diffusion)
+        else:
+            diffusion = check.non_negative("SDE.diffusion", self.diffusion)
+        object.__setattr__(self, "diffusion", diffusion)
         if self.dim is not None:
             raise InputError(f"SDE.dim must be None (one coordinate at a time), got {self.dim!r}")
         if self.noise not in ("scalar", "diagonal"):
@@ -55,3 +57,19 @@ class SDE:
                 _constant_diffusion, schedule=lambda times: {"g": 0.0 * times + constant}
             )
         return Terms(Kernel(self.drift, self.params), diffusion)
+
+
+def check_scalar_noise(process: Any, t: float) -> None:
+    """Refuse a diffusion that is called scalar and depends on x.  Raises InputError."""
+    forward = getattr(process, "process", process)
+    if not isinstance(forward, SDE) or forward.noise != "scalar" or not callable(forward.diffusion):
+        return
+    try:
+        values = {float(forward.diffusion(x, t, forward.params)) for x in (0.25, -1.75, 3.5)}
+    except Exception:  # what only the compiler understands is left to it
+        return
+    if len(values) > 1:
+        raise InputError(
+            "SDE.diffusion depends on x, but noise is 'scalar', g(t); "
+            "say noise='diagonal' for g(x,t) in each coordinate"
+        )

@@ -112,9 +112,7 @@ def check_target(path: Path, nbytes: int, overwrite: bool) -> None:
         raise StoreError(f"out: there is no directory {folder}")
     if not os.access(folder, os.W_OK):
         raise StoreError(f"out: the directory {folder} cannot be written")
-    room = shutil.disk_usage(folder).free
-    if path.exists():
-        room += path.stat().st_size
+    room = shutil.disk_usage(folder).free  # an old file stays until the new one is whole
     if nbytes > room:
         raise StoreError(
             f"out needs {nbytes / 1e9:.2f} GB and {folder} has {room / 1e9:.2f} GB free; "
@@ -131,7 +129,7 @@ def create(path: Path, header: Header, overwrite: bool = False) -> Offsets:
     check_target(path, header.nbytes, overwrite)
     partial = path.with_name(path.name + ".creating")
     try:
-        with h5py.File(partial, "w", libver=("earliest", "v110")) as file:
+        with h5py.File(partial, "w", libver=("v108", "v110")) as file:
             offsets = _fill(file, header)
         _reserve(partial)
         os.replace(partial, path)
@@ -143,7 +141,7 @@ def create(path: Path, header: Header, overwrite: bool = False) -> Offsets:
 
 
 def _fill(file: h5py.File, header: Header) -> Offsets:
-    _write_h5md(file)
+    _write_h5md(file, header.provenance)
     trajectory = file.create_group("particles/trajectory")
     box = trajectory.create_group("box")
     box.attrs["dimension"] = np.int32(header.dim)
@@ -161,33 +159,25 @@ def _fill(file: h5py.File, header: Header) -> Offsets:
     for name, array in header.arrays.items():
         own.create_dataset(f"arrays/{name}", data=array)
     own.attrs.update({"format": np.int32(FORMAT), "seed": np.uint64(header.seed)})
+    own.attrs["t_start"] = np.float64(header.t_start)
     own["rows"] = header.rows
     for name, text in header.provenance.items():
-        own.attrs[name] = np.bytes_(text.encode())
+        own.attrs[name] = np.bytes_(text.encode(errors="replace"))
     for name, kind in (("shards", "u1"), ("checksums", "<u8"), ("seconds", "<f8")):
         _allocate(own, name, (header.shard_count,), np.dtype(kind))[...] = 0
     _allocate(own, "non_finite", (header.shard_count,), np.dtype("<i8"))[...] = 0
     return offsets_of(file)
 
 
-def _write_h5md(file: h5py.File) -> None:
+def _write_h5md(file: h5py.File, provenance: Mapping[str, str]) -> None:
     """The root group of H5MD; strings are fixed-length, as its readers expect."""
     root = file.create_group("h5md")
     root.attrs["version"] = np.array([1, 1], dtype=np.int32)
     author = root.create_group("author")
-    author.attrs["name"] = np.bytes_((os.environ.get("USER") or "unknown").encode())
+    author.attrs["name"] = np.bytes_(provenance.get("user", "unknown").encode())
     creator = root.create_group("creator")
     creator.attrs["name"] = np.bytes_(b"fastrev")
-    creator.attrs["version"] = np.bytes_(_version().encode())
-
-
-def _version() -> str:
-    from importlib import metadata
-
-    try:
-        return metadata.version("fastrev")
-    except metadata.PackageNotFoundError:
-        return "unknown"
+    creator.attrs["version"] = np.bytes_(provenance.get("version", "unknown").encode())
 
 
 def _allocate(

@@ -1,5 +1,6 @@
 """Reading a run's file: header, committed shards, frames on demand."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,13 @@ def read_header(path: str | Path, arrays: bool = True) -> Header:
         stored = own["arrays"] if arrays and "arrays" in own else {}
         texts = {k: _text(v) for k, v in own.attrs.items() if isinstance(v, bytes | np.bytes_)}
         times = file["observables/forward_time/value"][:]
-        elapsed = position["time"][:]
-        ahead = len(times) < 2 or times[-1] >= times[0]
         return Header(
             rows=file[ROWS][:],
             dim=int(shape[2]),
             dtype=dtype.name,
             frame_steps=position["step"][:],
             times=times,
-            t_start=float(times[0] - elapsed[0] if ahead else times[0] + elapsed[0]),
+            t_start=float(own.attrs["t_start"]),
             seed=int(own.attrs["seed"]),
             specification=_text(own["specification"][()]),
             provenance=texts,
@@ -46,16 +45,30 @@ def read_header(path: str | Path, arrays: bool = True) -> Header:
         )
 
 
+_NEEDED = (
+    VALUE,
+    SHARDS,
+    ROWS,
+    CHECKSUMS,
+    SECONDS,
+    NON_FINITE,
+    "/fastrev/specification",
+    "/observables/forward_time/value",
+)
+
+
 def open_file(path: str | Path) -> h5py.File:
     """The file, open for reading.  Raises StoreError where it is no run's file."""
+    if not isinstance(path, str | os.PathLike):
+        raise StoreError(f"a run's file is given by its name, got {path!r}")
     path = Path(path)
-    if not path.exists():
+    if not path.is_file():
         raise StoreError(f"there is no file {path}")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise StoreError(f"{path} is not an HDF5 file, or is damaged: {error}") from None
-    if SHARDS not in file or VALUE not in file:
+    if any(name not in file for name in _NEEDED) or "format" not in file["fastrev"].attrs:
         file.close()
         raise StoreError(f"{path} is an HDF5 file, but not of a fastrev run")
     version = int(file["fastrev"].attrs["format"])
@@ -113,6 +126,11 @@ class FileFrames:
             self.dtype: np.dtype[Any] = file[VALUE].dtype
             self._offset: int | None = file[VALUE].id.get_offset()
             self._rows: NDArray[np.int64] = file[ROWS][:]
+        self._identity = self._identify()
+
+    def _identify(self) -> tuple[int, int]:
+        status = os.stat(self.path)
+        return status.st_dev, status.st_ino
 
     def committed(self) -> NDArray[np.bool_]:
         """Which shards are complete, (shards,)."""
@@ -122,6 +140,8 @@ class FileFrames:
     def shape(self) -> tuple[int, int, int]:
         """(F, committed particles, D)."""
         done = self.committed()
+        if self._identify() != self._identity:
+            raise StoreError(f"{self.path} was replaced by another file since it was opened")
         prefix = len(done) if done.all() else int(np.argmin(done))
         return self._shape[0], int(self._rows[prefix]), self._shape[2]
 
@@ -146,8 +166,9 @@ class FileFrames:
         """The frames as a read-only view of the file, None where it is compressed."""
         if self._offset is None:
             return None
+        n = self.shape[1]
         data = np.memmap(self.path, self.dtype, "r", self._offset, self._shape)
-        return data[:, : self.shape[1]]
+        return data[:, :n]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype=dtype)

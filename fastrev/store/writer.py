@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fastrev.store.h5md import Header, Offsets, StoreError
 from fastrev.store.lock import lock
 
-_BUFFERS = 2
+BUFFERS = 2
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Writer:
         self._error: BaseException | None = None
         self._work: queue.Queue[Rows | None] = queue.Queue(1)
         self._free: queue.Queue[NDArray[Any] | None] = queue.Queue()
-        for _ in range(_BUFFERS):
+        for _ in range(BUFFERS):
             self._free.put(None)  # made on first use: a run of one shard needs one
         self._thread = threading.Thread(target=self._run, name="fastrev-writer", daemon=True)
         self._thread.start()

@@ -1,0 +1,102 @@
+"""A specification as text: TOML, and beside it the arrays that are too large for it."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+
+from fastrev.engine.lastframe import LastFrame
+from fastrev.engine.specification import Specification
+from fastrev.model.distribution import Distribution, parameters
+from fastrev.model.reversal import Reverse
+from fastrev.model.score import ExactScore
+
+TABLES = ("process", "score", "reverse", "x0", "run", "output")
+"""Of a configuration, in order."""
+_INLINE = 64
+"""Entries of the largest array written into the text."""
+
+
+@dataclass
+class Text:
+    """TOML text and the arrays it refers to by name."""
+
+    toml: str
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def to_toml(spec: Specification) -> Text:
+    """The specification as TOML; whatever it depends on is in the text or its arrays."""
+    text = Text("")
+    tables: dict[str, Any] = {}
+    forward = spec.process
+    if isinstance(spec.process, Reverse):
+        forward = spec.process.process
+        tables["score"] = _describe(spec.process.score, "score", text)
+        tables["reverse"] = {"noise": float(spec.process.noise)}
+    tables["process"] = _describe(forward, "process", text)
+    if isinstance(spec.x0, Distribution):
+        tables["x0"] = _describe(spec.x0, "x0", text)
+    elif isinstance(spec.x0, LastFrame):
+        tables["x0"] = {"kind": "file", "path": str(spec.x0.path), "hash": spec.x0.digest}
+    else:
+        text.arrays["x0"] = spec.x0
+        tables["x0"] = {"kind": "array", "array": "x0"}
+    tables["run"] = _describe_run(spec)
+    ordered = {name: tables[name] for name in TABLES if name in tables}
+    text.toml = tomli_w.dumps(ordered)
+    return text
+
+
+def _describe_run(spec: Specification) -> dict[str, Any]:
+    grid = spec.grid
+    run: dict[str, Any] = {"n": spec.n, "dim": spec.dim, "seed": spec.seed, "dtype": spec.dtype}
+    if grid.rule == "array":
+        run |= {"time": grid.times.tolist(), "grid": "array"}
+    else:
+        run |= {"time": [grid.start, grid.end], "steps": grid.steps, "grid": grid.rule}
+        run |= {"rho": grid.rho} if grid.rule == "power" else {}
+    run |= {"frames": spec.times.tolist(), "method": spec.method, "shard_size": spec.shard_size}
+    run["storage"] = spec.storage
+    if isinstance(spec.keep, range):
+        run["keep"] = {"start": spec.keep.start, "stop": spec.keep.stop, "step": spec.keep.step}
+    else:
+        run["keep"] = spec.keep.tolist()
+    return run
+
+
+def _describe(thing: Any, name: str, text: Text) -> dict[str, Any]:
+    """A model object as a table."""
+    if isinstance(thing, ExactScore):
+        return {"kind": "exact", "p0": _describe(thing.p0, f"{name}.p0", text)}
+    table: dict[str, Any] = {"kind": type(thing).__name__}
+    for key, value in parameters(thing).items():
+        if inspect.isfunction(value):
+            table[key] = _describe_function(value)
+        elif hasattr(value, "_fields"):
+            table[key] = {f: np.asarray(getattr(value, f)).tolist() for f in value._fields}
+        elif np.size(value) > _INLINE:
+            text.arrays[f"{name}.{key}"] = np.asarray(value)
+            table[key] = {"array": f"{name}.{key}"}
+        elif value is not None and value != ():
+            table[key] = value
+    return table
+
+
+def _describe_function(function: Callable[..., Any]) -> dict[str, str]:
+    """A user's kernel: where it was, its content hash, its source."""
+    from fastrev.kernels.fingerprint import content_hash
+
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        source = ""
+    return {
+        "function": f"{function.__module__}:{function.__qualname__}",
+        "sha256": content_hash(function),
+        "source": source,
+    }
