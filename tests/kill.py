@@ -74,7 +74,7 @@ def main(trials):
     counts = []
     with tempfile.TemporaryDirectory() as folder:
         for trial in range(trials):
-            delay = rng.uniform(0.0, 0.9)
+            delay = rng.uniform(0.0, 0.35)
             counts.append(kill_and_resume(Path(folder) / "run.h5", reference, delay))
             print(f"{trial + 1:4d}: killed after {delay:.3f} s, {counts[-1]} committed; right")
     partial = sum(0 < c < total for c in counts)
