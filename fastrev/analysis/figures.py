@@ -96,7 +96,9 @@ def _snapshots(
             panel.stairs(counts, edges, fill=True, color=colour, alpha=0.45)
         if row.measured == 0.0 or row.exact == 0.0:
             centre = float(run.frames[f, 0, coordinate])
-            panel.axvline(centre, color="black", lw=1.0)
+            if exact is not None:
+                centre = _at(exact.moments()[0], coordinate)
+            panel.axvline(centre, color="black", lw=1.0, ls=":" if row.measured > 0.0 else "-")
             panel.annotate(
                 "a point",
                 (centre, 0.85),
