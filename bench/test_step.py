@@ -34,7 +34,7 @@ def test_linear(benchmark, record, name, direction, dtype, dim):
         common["time"] = (1, 0)
     fr.simulate(*call, **(common | {"n": 10}))  # compile apart
     run = benchmark(fr.simulate, *call, **common)
-    z = z_scores(frame_moments(run.frames), scheme_moments(run.specification), n)
+    z = z_scores(frame_moments(run.frames), scheme_moments(run.specification))
     assert max(np.abs(z.mean).max(), np.abs(z.variance).max()) < 5.0
     record(n * dim * STEPS)
 

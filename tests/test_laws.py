@@ -14,7 +14,7 @@ LIMIT = 4.5
 
 
 def worst_z(run):
-    z = z_scores(frame_moments(run.frames), scheme_moments(run.specification), run.n)
+    z = z_scores(frame_moments(run.frames), scheme_moments(run.specification))
     return max(np.abs(z.mean).max(), np.abs(z.variance).max())
 
 
@@ -60,7 +60,7 @@ def test_naive_reversal_is_told_apart(name):
         frames=11,
         seed=12,
     )
-    z = z_scores(frame_moments(run.frames), scheme_moments(right.specification), run.n)
+    z = z_scores(frame_moments(run.frames), scheme_moments(right.specification))
     assert np.abs(z.variance[1:]).min() > LIMIT  # at every frame but the first
 
 

@@ -73,15 +73,15 @@ def test_resume_computes_only_what_is_missing(tmp_path, monkeypatch, dtype, x0):
     want = run.frames[:]
     uncommit(run.path, [3, 4, 9])
     assert fr.open(run.path).n == 3 * 512
-    from fastrev.engine import simulate
+    from fastrev.engine.program import Program
 
-    real, computed = simulate.run_shard, []
+    real, computed = Program.run_shard, []
 
     def counted(program, shard, *rest):
         computed.append(shard.index)
         return real(program, shard, *rest)
 
-    monkeypatch.setattr(simulate, "run_shard", counted)
+    monkeypatch.setattr(Program, "run_shard", counted)
     resumed = fr.resume(run.path)
     assert computed == [3, 4, 9]
     np.testing.assert_array_equal(resumed.frames[:], want)
@@ -241,8 +241,7 @@ def test_interrupted_run_is_resumable(tmp_path, monkeypatch):
         calls.append(1)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        for piece in pieces:
-            work(piece)
+        return [work(piece) for piece in pieces]
 
     monkeypatch.setattr(threads, "for_each", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -8,14 +8,17 @@ import numpy as np
 from fastrev.analysis.exact import Moments, law, scheme_moments
 from fastrev.engine.run import Run
 from fastrev.model.check import Array, InputError
+from fastrev.model.moments import MomentsResult
 
 _BLOCK = 1 << 20
 """Particles read at once."""
 
 
 class Sample(NamedTuple):
-    """Mean, variance and fourth central moment of each frame and coordinate, (F, d)."""
+    """Mean, variance and fourth central moment of n particles at each time, (F, d)."""
 
+    times: Array
+    n: int
     mean: Array
     variance: Array
     fourth: Array
@@ -32,10 +35,21 @@ class Row(NamedTuple):
     z_mean: float
 
 
-def frame_moments(frames: Any) -> Sample:
+def sample_of(run: Run) -> Sample:
+    """What a run measured: its own Moments where it kept no frames, else those of its frames."""
+    if len(run.times):
+        return frame_moments(run.frames, run.times)
+    for result in run.observables.values():
+        if isinstance(result, MomentsResult):
+            counted = int(result.n.min())
+            return Sample(result.times, counted, result.mean, result.variance, result.fourth)
+    raise InputError("this run keeps neither frames nor Moments: there is nothing to compare")
+
+
+def frame_moments(frames: Any, times: Any = ()) -> Sample:
     """Moments of each frame in float64, read in blocks; the variance is the unbiased one."""
     count, n, d = frames.shape
-    sample = Sample(*(np.zeros((count, d)) for _ in range(3)))
+    sample = Sample(np.asarray(times), n, *(np.zeros((count, d)) for _ in range(3)))
     with np.errstate(invalid="ignore", over="ignore"):
         for f in range(count):
             blocks = range(0, n, _BLOCK)
@@ -48,13 +62,13 @@ def frame_moments(frames: Any) -> Sample:
     return sample
 
 
-def z_scores(measured: Sample, expected: Moments, n: int) -> Moments:
+def z_scores(measured: Sample, expected: Moments) -> Moments:
     """(measured - expected) / standard error: sqrt(v/N) and sqrt((m4 - v^2)/N).
 
     The fourth moment m4 is the sample's, so the law need not be Gaussian.  Where the
     expected variance is zero: 0 where it is met to rounding, else infinite.
     """
-    v = expected.variance
+    v, n = expected.variance, measured.n
     error = np.sqrt(np.maximum(measured.fourth - measured.variance**2, 0.0) / n)
 
     def ratio(difference: Array, error: Array) -> Array:
@@ -76,15 +90,15 @@ def variance_table(run: Run, coordinate: int = 0) -> list[Row]:
     hides in it; NaN where the scheme is not linear.
     """
     spec = run.known_specification
-    measured = frame_moments(run.frames)
-    unknown = np.full((len(run.times), run.dim), np.nan)
+    measured = sample_of(run)
+    unknown = np.full((len(measured.times), run.dim), np.nan)
     scheme = Moments(unknown, unknown)
     if spec is not None:
         with contextlib.suppress(InputError):
-            scheme = scheme_moments(spec)
-    z = z_scores(measured, scheme, run.n)
+            scheme = scheme_moments(spec, measured.times)
+    z = z_scores(measured, scheme)
     rows = []
-    for f, t in enumerate(run.times):
+    for f, t in enumerate(measured.times):
         exact = law(spec, float(t)) if spec is not None else None
         variance = np.nan
         if exact is not None:

@@ -34,13 +34,13 @@ def law(spec: Specification, t: float) -> Distribution | None:
         return None
 
 
-def scheme_moments(spec: Specification) -> Moments:
+def scheme_moments(spec: Specification, times: Array | None = None) -> Moments:
     """Mean and variance that Euler-Maruyama itself produces, without discretisation error.
 
         m_{i+1} = (1 + A_i h_i) m_i + B_i h_i
         v_{i+1} = (1 + A_i h_i)^2 v_i + eta^2 g_i^2 |h_i|      for the drift A x + B
 
-    In float64, for a drift linear in x: every built-in process, reversed with the
+    At some of the grid's times, those of the frames unless given.  In float64, for a drift linear in x: every built-in process, reversed with the
     score of a Gaussian or a point.  x0 must be a distribution.  Raises InputError.
     """
     slope, offset, g = _linear_drift(spec)
@@ -56,6 +56,8 @@ def scheme_moments(spec: Specification) -> Moments:
         means.append(mean)
         variances.append(variance)
     kept = list(spec.frame_steps)
+    if times is not None:
+        kept = [int(np.argmin(np.abs(spec.grid.times - t))) for t in times]
     return Moments(np.array(means)[kept], np.array(variances)[kept])
 
 

@@ -37,17 +37,19 @@ def save_overview(runs: Mapping[str, Run], path: str | Path, coordinate: int = 0
             raise InputError(f"there is nothing to plot in {label}: no shard is committed yet")
         if not 0 <= coordinate < run.dim:
             raise InputError(f"coordinate must be below {run.dim}, got {coordinate}")
-    figure = Figure(figsize=(11, 2.3 * len(runs) + 3.2), layout="constrained")
+    framed = [label for label, run in runs.items() if len(run.times)]
+    figure = Figure(figsize=(11, 2.3 * len(framed) + 3.2), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(len(runs) + 1, 1, height_ratios=[1.0] * len(runs) + [1.35])
+    grid = figure.add_gridspec(len(framed) + 1, 1, height_ratios=[1.0] * len(framed) + [1.35])
     below = figure.add_subplot(grid[-1])
     for number, (label, run) in enumerate(runs.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         rows = variance_table(run, coordinate)
-        chosen = _spread(len(run.times), _PANELS)
-        row: Any = grid[number].subgridspec(1, len(chosen))
-        panels = row.subplots(sharex=True, squeeze=False)[0]
-        _snapshots(panels, run, rows, chosen, coordinate, label, colour)
+        if label in framed:
+            chosen = _spread(len(run.times), _PANELS)
+            row: Any = grid[framed.index(label)].subgridspec(1, len(chosen))
+            panels = row.subplots(sharex=True, squeeze=False)[0]
+            _snapshots(panels, run, rows, chosen, coordinate, label, colour)
         _variance(below, rows, label, colour, _DASHES[number % len(_DASHES)])
     below.set_xlabel("forward time t")
     below.set_ylabel(_ylabel("variance", coordinate, runs))

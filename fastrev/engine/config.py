@@ -4,6 +4,7 @@
     [score]     present: the process is run in reverse; kind = "exact" with [score.p0]
     [reverse]   noise
     [x0]        kind and parameters of the initial law, or kind = "marginal"
+    [observe.*] kind, times and parameters of the observable of that name
     [run]       n, time, steps, grid, dim, seed, dtype, frames, method, shard_size
     [output]    file, figure
 
@@ -15,7 +16,7 @@ import re
 import tomllib
 from collections import namedtuple
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from fastrev.engine.describe import TABLES
 from fastrev.engine.functions import Resolved, import_function, put_back, recorded
 from fastrev.engine.lastframe import last_frame
 from fastrev.engine.specification import Options, Specification, checked, specify
-from fastrev.model import check, distribution, process, sde
+from fastrev.model import check, distribution, moments, process, sde
 from fastrev.model.check import InputError
 from fastrev.model.reversal import reverse
 from fastrev.model.score import Score
@@ -42,6 +43,7 @@ PROCESSES = {
         sde.SDE,
     )
 }
+OBSERVABLES = {c.__name__: c for c in (moments.Moments,)}
 DISTRIBUTIONS = {
     c.__name__: c
     for c in (
@@ -149,7 +151,20 @@ def from_tables(
         model = reverse(forward, score, noise)
     x0 = _build_x0(tables["x0"], forward, p0, options, arrays)
     output = checked(Output, tables.get("output", {}), "output.")
-    return Config(specify(model, x0, options), output)
+    observe = build_observables(tables.get("observe", {}))
+    return Config(specify(model, x0, options, observe=observe), output)
+
+
+def build_observables(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Observables by name.  Raises InputError."""
+    built = {}
+    for name, table in tables.items():
+        where = f"observe.{name}"
+        if not isinstance(table, dict):
+            raise InputError(f"{where} must be a table, got {table!r}")
+        plain = {key: value for key, value in table.items() if key != "times"}
+        built[name] = replace(_build(plain, where, OBSERVABLES, {}), times=table.get("times"))
+    return built
 
 
 def _build_score(table: Any, forward: Any, arrays: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ from fastrev.model.distribution import Distribution, parameters
 from fastrev.model.reversal import Reverse
 from fastrev.model.score import ExactScore
 
-TABLES = ("process", "score", "reverse", "x0", "run", "output")
+TABLES = ("process", "score", "reverse", "x0", "run", "observe", "output")
 """Of a configuration, in order."""
 _INLINE = 64
 """Entries of the largest array written into the text."""
@@ -47,6 +47,11 @@ def to_toml(spec: Specification) -> Text:
         text.arrays["x0"] = spec.x0
         tables["x0"] = {"kind": "array", "array": "x0"}
     tables["run"] = _describe_run(spec)
+    if spec.observed:
+        tables["observe"] = {
+            name: _describe(one.observable, f"observe.{name}", text)
+            for name, one in spec.observed.items()
+        }
     ordered = {name: tables[name] for name in TABLES if name in tables}
     text.toml = tomli_w.dumps(ordered)
     return text
@@ -60,7 +65,8 @@ def _describe_run(spec: Specification) -> dict[str, Any]:
     else:
         run |= {"time": [grid.start, grid.end], "steps": grid.steps, "grid": grid.rule}
         run |= {"rho": grid.rho} if grid.rule == "power" else {}
-    run |= {"frames": spec.times.tolist(), "method": spec.method, "shard_size": spec.shard_size}
+    frames = spec.times.tolist() if spec.frame_steps else 0
+    run |= {"frames": frames, "method": spec.method, "shard_size": spec.shard_size}
     run["storage"] = spec.storage
     if isinstance(spec.keep, range):
         run["keep"] = {"start": spec.keep.start, "stop": spec.keep.stop, "step": spec.keep.step}

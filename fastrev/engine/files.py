@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def make_header(spec: Specification, program: Program) -> "Header":
     """What the file says of a specification."""
-    from fastrev.store.h5md import Header
+    from fastrev.store.h5md import Header, Numbers
 
     text, every = to_toml(spec), shards(spec.n, spec.shard_size)
     return Header(
@@ -42,6 +42,12 @@ def make_header(spec: Specification, program: Program) -> "Header":
         specification=text.toml,
         provenance=provenance() | {"program": program.digest},
         arrays=text.arrays,
+        numbers={
+            name: Numbers(
+                spec.grid.times[list(o.steps)], o.observable.width(spec.dim), o.observable.dtype
+            )
+            for name, o in spec.observed.items()
+        },
     )
 
 
@@ -56,7 +62,6 @@ def write_shards(
     repair: bool = False,
 ) -> None:
     """Compute shards and write them, one behind the other.  Raises StoreError."""
-    from fastrev.engine.simulate import run_shard
     from fastrev.store.writer import BUFFERS, Rows, Writer
 
     largest = int(np.diff(header.rows).max()) * header.nbytes // max(1, int(header.rows[-1]))
@@ -65,9 +70,12 @@ def write_shards(
         for shard in todo:
             start = time.perf_counter()
             frames = writer.buffer(shard.index)
-            lost = run_shard(program, shard, frames, int(header.rows[shard.index]), done)
+            outcome = program.run_shard(shard, frames, int(header.rows[shard.index]), done)
             seconds = time.perf_counter() - start
-            writer.submit(Rows(shard.index, frames, seconds, lost, repair))
+            numbers = dict(zip(header.numbers, outcome.numbers, strict=True))
+            writer.submit(
+                Rows(shard.index, frames, numbers, seconds, outcome.non_finite, repair)
+            )
 
 
 def resume(
@@ -163,14 +171,15 @@ def extend(
 def copied_rows(path: Path, shard: Shard, buffer: NDArray[Any]) -> "Rows":
     """A committed shard of a file, in a buffer."""
     from fastrev.store.h5md import NON_FINITE, ROWS, SECONDS, VALUE
-    from fastrev.store.reader import open_file
+    from fastrev.store.reader import open_file, shard_numbers
     from fastrev.store.writer import Rows
 
     with open_file(path) as file:
         a, b = (int(v) for v in file[ROWS][shard.index : shard.index + 2])
         buffer[...] = file[VALUE][:, a:b]
         seconds = float(file[SECONDS][shard.index])
-        return Rows(shard.index, buffer, seconds, int(file[NON_FINITE][shard.index]))
+        lost = int(file[NON_FINITE][shard.index])
+        return Rows(shard.index, buffer, shard_numbers(file, shard.index), seconds, lost)
 
 
 def check_same(header: "Header", program: Program) -> None:

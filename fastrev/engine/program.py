@@ -1,21 +1,25 @@
 """A specification made ready to run: the compiled kernel and its arguments."""
 
+import functools
 import hashlib
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrev.engine import threads
 from fastrev.engine.lastframe import LastFrame
 from fastrev.engine.messages import KernelError, compile_message
+from fastrev.engine.shards import Shard, pieces
 from fastrev.engine.specification import Specification
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Distribution, Draw
 from fastrev.model.kernel import Kernel
+from fastrev.model.moments import Moments
 from fastrev.model.sde import check_scalar_noise
 
 _TILE = 1456
@@ -27,6 +31,25 @@ few sets of the cache (measured: 1024 is 13 % slower).
 
 _kernels: dict[str, Any] = {}
 """Kernels of this process by fingerprint."""
+
+
+_PIECE = 1 << 22
+"""Particle-steps that a thread does at a time: some milliseconds, so that their speeds even
+out and Ctrl-C does not wait."""
+
+_NUMBERS = 1 << 28
+"""Bytes that the observables of a shard's pieces may take before they are joined."""
+
+
+class Outcome(NamedTuple):
+    """What a range of particles leaves beside its frames.
+
+    non_finite   coordinates that ended infinite or NaN
+    numbers      per observable, (F, K)
+    """
+
+    non_finite: int
+    numbers: tuple[NDArray[Any], ...]
 
 
 @dataclass(frozen=True)
@@ -41,26 +64,59 @@ class Program:
     width: int
     tile: int
     frame_steps: NDArray[np.int64]
+    observed_steps: NDArray[np.int64]
+    observed_rows: tuple[NDArray[np.int64], ...]
+    observed_tables: tuple[tuple[Any, ...], ...]
     step_scalars: tuple[NDArray[Any], ...]
     correction: Any
     tables: tuple[tuple[Any, ...], ...]
     draw_values: tuple[Any, ...]
     spec: Specification
 
-    def run_range(self, frames: NDArray[Any], first: int, count: int, base: int) -> int:
-        """Run particles first .. first+count-1 into frames (F, n, dim), whose row 0 is row `base`.
-
-        Returns how many coordinates ended non-finite.
-        """
+    def run_range(self, frames: NDArray[Any], first: int, count: int, base: int) -> Outcome:
+        """Run particles first .. first+count-1 into frames (F, n, dim), whose row 0 is row `base`."""
         kept = self._kept(first, count)
         row = self.spec.row_of(first) - base
         return self._call(frames, self.frame_steps, first, count, row, kept)
+
+    def run_shard(
+        self,
+        shard: Shard,
+        frames: NDArray[Any],
+        base: int,
+        done: Callable[[int], None] = lambda count: None,
+    ) -> Outcome:
+        """Run a shard on all threads; row 0 of frames is row `base`.
+
+        Its pieces, and the order in which their numbers are joined, do not depend on the
+        number of threads.
+        """
+
+        def work(piece: tuple[int, int]) -> Outcome:
+            outcome = self.run_range(frames, *piece, base)
+            done(piece[1])
+            return outcome
+
+        per_particle = self.spec.grid.steps * self.spec.dim
+        bounded = shard.count * self.spec.numbers_nbytes // _NUMBERS
+        ranges = pieces(shard, self.tile, max(_PIECE // per_particle, bounded))
+        return functools.reduce(self.joined, threads.for_each(ranges, work))
+
+    def joined(self, a: Outcome, b: Outcome) -> Outcome:
+        """Two ranges together, the one with smaller ids first."""
+        numbers = tuple(
+            observed.observable.joined(x, y)
+            for observed, x, y in zip(
+                self.spec.observed.values(), a.numbers, b.numbers, strict=True
+            )
+        )
+        return Outcome(a.non_finite + b.non_finite, numbers)
 
     def run_path(self, particle: int) -> NDArray[Any]:
         """One particle at every step, (S+1, dim), in the run's dtype."""
         every = np.arange(self.spec.grid.steps + 1)
         path = np.empty((len(every), 1, self.spec.dim), self.dtype)
-        self._call(path, every, particle, 1, 0, np.empty(0, np.int64))
+        self._call(path, every, particle, 1, 0, np.empty(0, np.int64), observe=False)
         return path[:, 0]
 
     def _kept(self, first: int, count: int) -> NDArray[np.int64]:
@@ -81,10 +137,20 @@ class Program:
         count: int,
         row: int,
         kept: NDArray[np.int64],
-    ) -> int:
-        return self.kernel(
+        observe: bool = True,
+    ) -> Outcome:
+        observed = self.spec.observed.values()
+        numbers = tuple(
+            np.zeros((len(o.steps), o.observable.width(self.spec.dim)), o.observable.dtype)
+            for o in observed
+        )
+        lost = self.kernel(
             frames.view(np.uint16) if frames.dtype == np.float16 else frames,
             frame_steps,
+            numbers,
+            self.observed_steps if observe else np.empty(0, np.int64),
+            self.observed_rows,
+            self.observed_tables,
             np.uint64(first),
             count,
             row,
@@ -98,6 +164,7 @@ class Program:
             self.tables,
             self.draw_values,
         )
+        return Outcome(int(lost), numbers)
 
     def _x0(self, first: int, count: int) -> NDArray[Any]:
         """Initial states of these particles, (0, 0) where the kernel draws them."""
@@ -116,7 +183,9 @@ def build(spec: Specification) -> Program:
     coefficient or a score is not finite on the grid.
     """
     from fastrev.kernels import tile as tiles
+    from fastrev.kernels.moments import add_moments
 
+    observers = {Moments: tiles.Observer(add_moments)}
     start = time.perf_counter()
     real = np.dtype(spec.dtype).type
     terms = spec.process.terms(spec.dim)
@@ -138,6 +207,7 @@ def build(spec: Specification) -> Program:
         draw_names=tuple(draw.params) if draw else (),
         draw_uses=(draw.uses_u, draw.uses_v, draw.uses_z) if draw else (False, False, False),
         storage=spec.storage,
+        observers=tuple(observers[type(o.observable)] for o in spec.observed.values()),
     )
     h = spec.grid.h
     scalars = (spec.grid.times[:-1], h, terms.noise * np.sqrt(np.abs(h)))
@@ -148,6 +218,9 @@ def build(spec: Specification) -> Program:
         kernel = _kernel(recipe, content)
     except tiles.NotAKernelError as error:
         raise KernelError(str(error)) from None
+    observed_steps = np.array(
+        sorted({step for o in spec.observed.values() for step in o.steps}), dtype=np.int64
+    )
     program = Program(
         kernel=kernel,
         digest=_digest(content, (*steps, *sum(tables, ()), *values, terms.correction)),
@@ -157,6 +230,9 @@ def build(spec: Specification) -> Program:
         width=spec.dim if recipe.coupled else 1,
         tile=_coupled_tile(spec.dim) if recipe.coupled else _TILE,
         frame_steps=np.array(spec.frame_steps, dtype=np.int64),
+        observed_steps=observed_steps,
+        observed_rows=tuple(_rows_of(o.steps, observed_steps) for o in spec.observed.values()),
+        observed_tables=tuple(() for _ in spec.observed),
         step_scalars=steps,
         correction=real(terms.correction),
         tables=tuple(tables) if len(tables) == 3 else (*tables, ()),
@@ -189,6 +265,12 @@ def _part(
     flags = (False,) * len(constants) + (True,) * len(scheduled)
     table = tuple(_cast(v, real) for v in (*constants.values(), *scheduled.values()))
     return part(kernel.function, names, flags, kernel.shape == "tile"), table
+
+
+def _rows_of(steps: tuple[int, ...], every: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each of `every` step stands among `steps`, -1 where it does not."""
+    places = {step: row for row, step in enumerate(steps)}
+    return np.array([places.get(int(step), -1) for step in every], dtype=np.int64)
 
 
 def _per_coordinate(values: NDArray[np.float64], dim: int) -> NDArray[np.float64]:

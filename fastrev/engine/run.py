@@ -22,7 +22,7 @@ class Run:
     x                (N, d), the last frame
     times            (F,), forward time t of each frame
     seed             the seed, drawn if none was given
-    observables      results by name
+    observables      results by name, such as those of Moments: `model/moments.py`
     non_finite       coordinates that ended infinite or NaN
     seconds          wall time without compilation
     compile_seconds  wall time of compiling or loading kernels
@@ -43,6 +43,7 @@ class Run:
         path: Path | None = None,
         kernels: Mapping[str, Any] | None = None,
         trust: bool = False,
+        observables: Mapping[str, Any] | None = None,
     ) -> None:
         self.frames = frames
         self.times = times
@@ -52,14 +53,26 @@ class Run:
         self.compile_seconds = compile_seconds
         self.non_finite = non_finite
         self.path = path
-        self.observables: dict[str, Any] = {}
+        self._observables = observables
         self._specification = specification
         self._kernels, self._trust = kernels, trust
 
     @property
     def x(self) -> NDArray[Any]:
-        """The last frame, (N, d)."""
+        """The last frame, (N, d).  Raises InputError where no frames are kept."""
+        if len(self.times) == 0:
+            raise InputError("this run keeps no frames (frames = 0), only observables")
         return np.asarray(self.frames[-1])
+
+    @property
+    def observables(self) -> Mapping[str, Any]:
+        """Results by name; of a file, over the shards committed by now."""
+        if self._observables is not None:
+            return self._observables
+        from fastrev.engine.observed import read_observables
+
+        assert self.path is not None
+        return read_observables(self.path, self.toml)
 
     @property
     def n(self) -> int:
@@ -163,6 +176,7 @@ class Run:
             "steps": run.get("steps", len(run["time"]) - 1),
             "time": f"{run['time'][0]:g} -> {run['time'][-1]:g}",
             "frames": len(self.times),
+            "observe": ", ".join(tables.get("observe", {})),
             "seed": self.seed,
             "dtype": run["dtype"],
             "method": run["method"],
@@ -176,6 +190,8 @@ class Run:
             lines["committed"] = f"{self.n:,} particles ({self.n / s['n']:.1%})"
         lines["steps"] = f"{s['steps']:,} ({s['method']}, {s['dtype']})"
         lines["times"] = f"{s['time']}, {s['frames']} frames"
+        if s["observe"]:
+            lines["observed"] = s["observe"]
         lines["seed"] = str(s["seed"])
         if self.seconds > 0:
             lines["throughput"] = (

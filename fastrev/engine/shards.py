@@ -19,9 +19,8 @@ def shards(n: int, size: int) -> Iterator[Shard]:
         yield Shard(index, first, min(size, n - first))
 
 
-def pieces(shard: Shard, tile: int, wanted: int) -> list[tuple[int, int]]:
-    """The shard as about `wanted` (first, count) ranges of whole tiles, for threads to share."""
-    tiles = -(-shard.count // tile)
-    size = max(1, tiles // wanted) * tile
+def pieces(shard: Shard, tile: int, count: int) -> list[tuple[int, int]]:
+    """The shard as (first, count) ranges of whole tiles, about `count` particles each."""
+    size = max(1, count // tile) * tile
     end = shard.first + shard.count
     return [(a, min(size, end - a)) for a in range(shard.first, end, size)]

@@ -1,27 +1,24 @@
 """The way through the engine: specification -> shards -> kernel -> rows -> memory or file."""
 
+import functools
 import os
-import threading
 import time as clock
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrev.engine import memory, threads
+from fastrev.engine import memory
 from fastrev.engine.program import Program, build
 from fastrev.engine.progress import Progress
 from fastrev.engine.run import Run
-from fastrev.engine.shards import Shard, pieces, shards
+from fastrev.engine.shards import shards
 from fastrev.engine.specification import Options, Specification, checked, specify
 from fastrev.model.check import InputError
 from fastrev.model.timegrid import TimeGrid
-
-_PIECES_PER_THREAD = 16
-"""Finer than one per thread: evens out their speeds, and bounds the wait after Ctrl-C."""
 
 
 def simulate(
@@ -35,6 +32,7 @@ def simulate(
     dtype: Any = "float32",
     frames: int | Sequence[float] = 2,
     method: str = "euler-maruyama",
+    observe: Any = (),
     out: str | Path | None = None,
     shard_size: int | None = None,
     progress: bool | None = None,
@@ -58,8 +56,10 @@ def simulate(
     seed        whole number below 2^64; None draws a fresh one and records it
     dtype       "float32" or "float64"
     frames      how many to keep, first and last included, the times to keep, or
-                {"every": k} for each k-th step and the last
+                {"every": k} for each k-th step and the last; 0 for observables only
     method      "euler-maruyama"
+    observe     what to measure while it runs: Moments(), several in a list, or a dict
+                of names; see `run.observables`
     out         HDF5 file to stream frames to; None keeps them in memory
     shard_size  particles per shard; never changes the result
     progress    True or False; None shows a bar on a terminal
@@ -89,7 +89,11 @@ def simulate(
         values["time"] = time
     plain = {name: _plain(value) for name, value in values.items()}
     return execute(
-        specify(process, x0, checked(Options, plain), grid), out, progress, overwrite, durable
+        specify(process, x0, checked(Options, plain), grid, observe),
+        out,
+        progress,
+        overwrite,
+        durable,
     )
 
 
@@ -154,13 +158,27 @@ def _in_memory(spec: Specification, program: Program, progress: bool | None) -> 
 
     text = to_toml(spec)
     frames = np.empty((len(spec.frame_steps), spec.rows, spec.dim), spec.storage)
-    start, lost = clock.perf_counter(), 0
+    start = clock.perf_counter()
     with Progress(spec.n, spec.grid.steps, progress) as bar:
-        for shard in shards(spec.n, spec.shard_size):
-            lost += run_shard(program, shard, frames, 0, bar.advance)
+        outcomes = (
+            program.run_shard(shard, frames, 0, bar.advance)
+            for shard in shards(spec.n, spec.shard_size)
+        )
+        total = functools.reduce(program.joined, outcomes)
     seconds = clock.perf_counter() - start
     return Run(
-        frames, spec.times, spec.seed, text.toml, spec, seconds, program.compile_seconds, lost
+        frames,
+        spec.times,
+        spec.seed,
+        text.toml,
+        spec,
+        seconds,
+        program.compile_seconds,
+        total.non_finite,
+        observables={
+            name: o.observable.result(numbers, spec.grid.times[list(o.steps)])
+            for (name, o), numbers in zip(spec.observed.items(), total.numbers, strict=True)
+        },
     )
 
 
@@ -184,28 +202,3 @@ def _to_file(
         write_shards(path, header, offsets, program, todo, bar.advance, durable)
     seconds = clock.perf_counter() - start
     return open_run(path).adopt(spec, program.compile_seconds, seconds)
-
-
-def run_shard(
-    program: Program,
-    shard: Shard,
-    frames: NDArray[Any],
-    base: int,
-    done: Callable[[int], None] = lambda count: None,
-) -> int:
-    """Run one shard on all threads; row 0 of frames is row `base`.
-
-    Returns how many coordinates ended non-finite.
-    """
-    lost, lock = 0, threading.Lock()
-
-    def work(piece: tuple[int, int]) -> None:
-        nonlocal lost
-        first, count = piece
-        bad = program.run_range(frames, first, count, base)
-        with lock:
-            lost += bad
-        done(count)
-
-    threads.for_each(pieces(shard, program.tile, threads.count() * _PIECES_PER_THREAD), work)
-    return lost

@@ -1,10 +1,10 @@
 """What a run is: every value that its result depends on, checked once."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from fastrev.engine.lastframe import LastFrame, last_frame
 from fastrev.model import check
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Distribution
+from fastrev.model.observable import Observable
 from fastrev.model.reversal import Reverse
 from fastrev.model.timegrid import TimeGrid
 
@@ -31,6 +32,18 @@ class Every(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     every: Count
+
+
+When = Annotated[int, Field(ge=2)] | Annotated[list[float], Field(min_length=1)] | Every
+"""Some of the grid's times: a count, first and last included, a list, or a stride."""
+
+
+class ObserveOptions(BaseModel):
+    """What every observable may say of its times."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    times: When | None = None
 
 
 class KeepIds(BaseModel):
@@ -56,7 +69,7 @@ class Options(BaseModel):
     dim: Count | None = None
     seed: Annotated[int, Field(ge=0, lt=2**64)] | None = None
     dtype: Literal["float32", "float64"] = "float32"
-    frames: Annotated[int, Field(ge=2)] | Annotated[list[float], Field(min_length=1)] | Every = 2
+    frames: When | Literal[0] = 2
     keep: Count | KeepIds | Annotated[list[int], Field(min_length=1)] = 1
     storage: Literal["float16", "float32", "float64"] | None = None
     method: Literal["euler-maruyama"] = "euler-maruyama"
@@ -99,6 +112,13 @@ def _one_line(model: type[BaseModel], error: ValidationError, where: str) -> str
     return f"{where}{name}: {allowed}, got {first['input']!r}"
 
 
+class Observed(NamedTuple):
+    """An observable and the step numbers at which it is taken, increasing."""
+
+    observable: Observable
+    steps: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Specification:
     """A run in full: with a particle id it determines that particle's path.
@@ -107,6 +127,7 @@ class Specification:
     frame_steps are the step numbers kept, increasing, 0 for the initial state.
     keep are the particles whose frames are kept: a range, or increasing ids.
     storage is the dtype of the frames.
+    observed are the observables by name.
     """
 
     process: Any
@@ -121,6 +142,7 @@ class Specification:
     shard_size: int
     keep: range | NDArray[np.int64]
     storage: str
+    observed: Mapping[str, Observed]
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -138,6 +160,11 @@ class Specification:
         return len(self.frame_steps) * self.rows * self.dim * np.dtype(self.storage).itemsize
 
     @property
+    def numbers_nbytes(self) -> int:
+        """Size of the observables' numbers of one range of particles, in bytes."""
+        return sum(8 * len(o.steps) * o.observable.width(self.dim) for o in self.observed.values())
+
+    @property
     def rows(self) -> int:
         """Particles kept."""
         return len(self.keep)
@@ -150,7 +177,13 @@ class Specification:
         return int(np.searchsorted(self.keep, particle))
 
 
-def specify(process: Any, x0: Any, options: Options, grid: TimeGrid | None = None) -> Specification:
+def specify(
+    process: Any,
+    x0: Any,
+    options: Options,
+    grid: TimeGrid | None = None,
+    observe: Any = (),
+) -> Specification:
     """A checked Specification.  Raises InputError."""
     if isinstance(process, type) or not hasattr(process, "terms"):
         raise InputError(
@@ -160,7 +193,10 @@ def specify(process: Any, x0: Any, options: Options, grid: TimeGrid | None = Non
     grid = grid or options.time_grid()
     _check_direction(process, grid)
     x0, n, dim = _initial(process, x0, options)
-    frame_steps = _frame_steps(options.frames, grid)
+    frame_steps = _steps_of("frames", options.frames, grid) if options.frames != 0 else ()
+    observed = _observed(observe, frame_steps, grid)
+    if not frame_steps and not observed:
+        raise InputError("frames = 0 keeps nothing: ask for frames, or for observables")
     itemsize = np.dtype(options.storage or options.dtype).itemsize
     size = options.shard_size or default_shard_size(grid.steps, dim, len(frame_steps), itemsize)
     return Specification(
@@ -176,13 +212,14 @@ def specify(process: Any, x0: Any, options: Options, grid: TimeGrid | None = Non
         shard_size=min(size, n),
         keep=_kept(options.keep, n),
         storage=options.storage or options.dtype,
+        observed=observed,
     )
 
 
 def default_shard_size(steps: int, dim: int, frames: int, itemsize: int) -> int:
     """Particles per shard: about a second of work, and at most 48 MiB of frames."""
     by_work = 2**31 // (steps * dim)
-    by_memory = 48 * 2**20 // (frames * dim * itemsize)
+    by_memory = 48 * 2**20 // (max(frames, 1) * dim * itemsize)
     size = min(max(1024, by_work), by_memory)
     return max(1, size // 1024 * 1024 if size >= 1024 else size)
 
@@ -266,21 +303,51 @@ def _kept(keep: int | KeepIds | list[int], n: int) -> range | NDArray[np.int64]:
     return chosen
 
 
-def _frame_steps(frames: int | Sequence[float] | Every, grid: TimeGrid) -> tuple[int, ...]:
-    """Step numbers of the frames: a count, a stride, or the times to keep."""
-    if isinstance(frames, Every):
-        return tuple(sorted({*range(0, grid.steps + 1, frames.every), grid.steps}))
-    if isinstance(frames, int):
-        if frames > grid.steps + 1:
-            raise InputError(f"frames must be at most steps + 1 = {grid.steps + 1}, got {frames}")
-        even = np.rint(np.arange(frames) * (grid.steps / (frames - 1)))
+def _observed(
+    observe: Any, frame_steps: tuple[int, ...], grid: TimeGrid
+) -> dict[str, Observed]:
+    """Observables by name, from one, several, or a mapping of names.  Raises InputError."""
+    if isinstance(observe, Mapping):
+        named = list(observe.items())
+    else:
+        several = observe if isinstance(observe, list | tuple) else [observe]
+        named = [(getattr(one, "name", ""), one) for one in several]
+    usual = frame_steps or _steps_of("times", min(_USUAL_TIMES, grid.steps + 1), grid)
+    result: dict[str, Observed] = {}
+    for name, one in named:
+        if isinstance(one, type) or not hasattr(one, "joined"):
+            raise InputError(f"observe must be observables such as Moments(), got {one!r}")
+        if not str(name).isidentifier():
+            raise InputError(f"observe: a name must be letters, digits and _, got {name!r}")
+        if name in result:
+            raise InputError(f"observe has two of the name {name!r}; give them names in a dict")
+        options = checked(ObserveOptions, {"times": one.times}, f"observe.{name}.")
+        steps = usual
+        if options.times is not None:
+            steps = _steps_of(f"observe.{name}.times", options.times, grid)
+        result[name] = Observed(one, steps)
+    return result
+
+
+_USUAL_TIMES = 11
+"""Times of observables where no frames are kept."""
+
+
+def _steps_of(field: str, when: int | Sequence[float] | Every, grid: TimeGrid) -> tuple[int, ...]:
+    """Step numbers: of a count, a stride, or a list of times."""
+    if isinstance(when, Every):
+        return tuple(sorted({*range(0, grid.steps + 1, when.every), grid.steps}))
+    if isinstance(when, int):
+        if when > grid.steps + 1:
+            raise InputError(f"{field} must be at most steps + 1 = {grid.steps + 1}, got {when}")
+        even = np.rint(np.arange(when) * (grid.steps / (when - 1)))
         return tuple(int(i) for i in even)
-    wanted = check.finite_array("frames", frames, ndim=(1,))
+    wanted = check.finite_array(field, when, ndim=(1,))
     low, high = min(grid.start, grid.end), max(grid.start, grid.end)
     outside = wanted[(wanted < low) | (wanted > high)]
     if outside.size:
         raise InputError(
-            f"frames must be times between {low:g} and {high:g}, got {float(outside[0])!r}"
+            f"{field} must be times between {low:g} and {high:g}, got {float(outside[0])!r}"
         )
     times = grid.times[::-1] if grid.decreasing else grid.times
     after = np.clip(np.searchsorted(times, wanted), 1, grid.steps)

@@ -12,7 +12,9 @@ import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
@@ -54,17 +56,15 @@ def count() -> int:
     return available_cores()
 
 
-def for_each(pieces: Iterable[Any], work: Callable[[Any], None]) -> None:
-    """`work(piece)` for every piece, on `count()` threads.
+def for_each(pieces: Iterable[Any], work: Callable[[Any], T]) -> list[T]:
+    """`work(piece)` of every piece, in their order, on `count()` threads.
 
     The first exception, or a KeyboardInterrupt, cancels the pieces not yet begun,
     waits for those running, and is raised.
     """
     pieces, threads = list(pieces), count()
     if threads == 1 or len(pieces) == 1:
-        for piece in pieces:
-            work(piece)
-        return
+        return [work(piece) for piece in pieces]
     futures = [_pool(threads).submit(work, piece) for piece in pieces]
     try:
         wait(futures, return_when=FIRST_EXCEPTION)
@@ -74,7 +74,8 @@ def for_each(pieces: Iterable[Any], work: Callable[[Any], None]) -> None:
         wait(futures)
     for future in futures:
         if not future.cancelled():
-            future.result()
+            future.result()  # raises what the piece raised
+    return [future.result() for future in futures]
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

@@ -24,7 +24,7 @@ from fastrev.kernels.philox import STREAM_INITIAL, STREAM_STEP
 from fastrev.kernels.specialise import NotAKernelError, Specialiser
 from fastrev.kernels.steppers import euler, euler_maruyama
 
-__all__ = ["NotAKernelError", "Part", "Recipe", "make_kernel"]
+__all__ = ["NotAKernelError", "Observer", "Part", "Recipe", "make_kernel"]
 
 _u64 = np.uint64
 _ZERO, _ONE = _u64(0), _u64(1)
@@ -41,6 +41,13 @@ class Part:
     names: tuple[str, ...] = ()
     scheduled: tuple[bool, ...] = ()
     tiled: bool = False
+
+
+@dataclass(frozen=True)
+class Observer:
+    """A reduction over a tile: `add(numbers (K,), x (w, B), table, k, work)` for its time k."""
+
+    add: Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -61,11 +68,12 @@ class Recipe:
     draw_names: tuple[str, ...] = ()
     draw_uses: tuple[bool, bool, bool] = (False, False, False)
     storage: str = "float32"
+    observers: tuple[Observer, ...] = ()
 
     @property
     def coupled(self) -> bool:
-        """Whether a step needs all coordinates of a particle at once."""
-        return self.score is not None and self.score.tiled
+        """Whether all coordinates of a particle are needed at once."""
+        return bool(self.observers) or (self.score is not None and self.score.tiled)
 
     def fingerprint(self) -> str | None:
         """A content hash of everything that is compiled in, None where part of it is opaque."""
@@ -74,6 +82,7 @@ class Recipe:
         for part in (self.drift, self.diffusion, self.score):
             if part is not None:
                 parts += [part.function, part.names, part.scheduled, part.tiled]
+        parts += [observer.add for observer in self.observers]
         try:
             return fingerprint(*parts)
         except OpaqueError:
@@ -88,7 +97,11 @@ def make_kernel(recipe: Recipe, content: str | None) -> Any:
     build = Specialiser(recipe.dtype, content or uuid.uuid4().hex)
     real = np.dtype(recipe.dtype).type
     run = _make_run(
-        _make_advance(recipe, build, real), _make_draw(recipe, build, real), recipe, build
+        _make_advance(recipe, build, real),
+        _make_draw(recipe, build, real),
+        _make_observe(recipe.observers, build),
+        recipe,
+        build,
     )
     if content is not None:
         run._cache = ContentCache(content)
@@ -120,20 +133,21 @@ def _make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     step = euler_maruyama if recipe.noisy else euler
 
     @build.own_loop
-    def advance_coordinate(x, z, s, work, i, j0, t, h, root, c, tables):
-        f_p = drift_params(tables[0], i, j0)
-        g_p = diffusion_params(tables[1], i, j0)
-        s_p = score_params(tables[2], i, j0)
-        row, noise = x[0], z[0]
-        for l in range(len(row)):
-            v = row[l]
-            f = real(drift(v, t, f_p))
-            g = real(diffusion(v, t, g_p))
-            b = combine(f, g * g, real(score(v, t, s_p)), c)
-            row[l] = step(v, b, g, h, root, noise[l])
+    def advance_coordinates(x, z, s, work, i, j0, t, h, root, c, tables):
+        for w in range(len(x)):
+            f_p = drift_params(tables[0], i, j0 + w)
+            g_p = diffusion_params(tables[1], i, j0 + w)
+            s_p = score_params(tables[2], i, j0 + w)
+            row, noise = x[w], z[w]
+            for l in range(len(row)):
+                v = row[l]
+                f = real(drift(v, t, f_p))
+                g = real(diffusion(v, t, g_p))
+                b = combine(f, g * g, real(score(v, t, s_p)), c)
+                row[l] = step(v, b, g, h, root, noise[l])
 
     @build.own_loop
-    def advance_coupled(x, z, s, work, i, j0, t, h, root, c, tables):
+    def advance_with_tile_score(x, z, s, work, i, j0, t, h, root, c, tables):
         score(x, t, score_params(tables[2], i, j0), s, work)
         for j in range(len(x)):
             f_p = drift_params(tables[0], i, j)
@@ -146,7 +160,8 @@ def _make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
                 b = combine(f, g * g, pull[l], c)
                 row[l] = step(v, b, g, h, root, noise[l])
 
-    return advance_coupled if recipe.coupled else advance_coordinate
+    tiled = recipe.score is not None and recipe.score.tiled
+    return advance_with_tile_score if tiled else advance_coordinates
 
 
 def _make_draw(recipe: Recipe, build: Specialiser, real: Any) -> Any:
@@ -187,14 +202,41 @@ def _make_draw(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     return start
 
 
-def _make_run(advance: Any, start: Any, recipe: Recipe, build: Specialiser) -> Any:
+def _make_observe(observers: tuple[Observer, ...], build: Specialiser) -> Any:
+    """`observe(numbers, rows, tables, q, x, work)`: observation q, for those that want it."""
+    if not observers:
+
+        @build.own_loop
+        def nothing(numbers, rows, tables, q, x, work):
+            return
+
+        return nothing
+    add, others = observers[0].add, _make_observe(observers[1:], build)
+
+    def observe(numbers, rows, tables, q, x, work):
+        k = rows[0][q]
+        if k >= 0:
+            add(numbers[0][k], x, tables[0], k, work)
+        others(numbers[1:], rows[1:], tables[1:], q, x, work)
+
+    observe.__qualname__ += str(len(observers))  # two functions of one kernel, two names
+    return build.own_loop(observe)
+
+
+def _make_run(
+    advance: Any, start: Any, observe: Any, recipe: Recipe, build: Specialiser
+) -> Any:
     """The kernel of a range of particle ids.
 
-    run(frames, frame_steps, first, count, row, kept, x0, seed, width, tile, t, h, root, c,
-        tables, values)
+    run(frames, frame_steps, numbers, observed_steps, observed_rows, observed_tables, first,
+        count, row, kept, x0, seed, width, tile, t, h, root, c, tables, values)
 
     frames       (F, n, d) output, float16 as uint16
     frame_steps  (F,) increasing step numbers, 0 for the initial state
+    numbers      per observer (F_o, K_o): what it adds to
+    observed_steps   increasing step numbers at which some observer is called
+    observed_rows    per observer: its row for each of these steps, -1 for none
+    observed_tables  per observer: its parameters
     first, count first particle id and how many
     row          row of the first particle kept
     kept         which of the particles are kept, increasing; empty for all
@@ -216,6 +258,10 @@ def _make_run(advance: Any, start: Any, recipe: Recipe, build: Specialiser) -> A
     def run(
         frames,
         frame_steps,
+        numbers,
+        observed_steps,
+        observed_rows,
+        observed_tables,
         first,
         count,
         row,
@@ -258,10 +304,13 @@ def _make_run(advance: Any, start: Any, recipe: Recipe, build: Specialiser) -> A
             a = row + (q0 if len(kept) else done)
             for j0 in range(0, d, width):
                 start(x, low, high, j0, k0, k1, x0, done, values)
-                f = 0
-                if frame_steps[0] == 0:
+                f = q = 0
+                if len(frame_steps) and frame_steps[0] == 0:
                     keep(frames, 0, a, j0, x, lanes, done, len(kept) == 0)
                     f = 1
+                if len(observed_steps) and observed_steps[0] == 0:
+                    observe(numbers, observed_rows, observed_tables, 0, x, work)
+                    q = 1
                 for i0 in range(0, steps, BLOCK_STEPS):
                     if noisy:
                         block = _u64(i0 // BLOCK_STEPS * _PER_BLOCK)
@@ -273,6 +322,9 @@ def _make_run(advance: Any, start: Any, recipe: Recipe, build: Specialiser) -> A
                         if f < len(frame_steps) and frame_steps[f] == i + 1:
                             keep(frames, f, a, j0, x, lanes, done, len(kept) == 0)
                             f += 1
+                        if q < len(observed_steps) and observed_steps[q] == i + 1:
+                            observe(numbers, observed_rows, observed_tables, q, x, work)
+                            q += 1
                 lost += _not_finite(x)
             done += size
             q0 = q1

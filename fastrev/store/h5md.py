@@ -18,6 +18,8 @@ rows are on disk; that byte is the commit.
     /fastrev/specification                  the run as TOML
     /fastrev/seconds                        (shards,) wall time of each
     /fastrev/non_finite                     (shards,) coordinates that ended infinite or NaN
+    /fastrev/observables/*/numbers          (shards, F, K) what each shard adds to an observable
+    /fastrev/observables/*/times            (F,) forward time t of its rows
     /fastrev/arrays/*                       arrays too large for TOML
     /fastrev                                attributes: format, seed, versions, host, ...
 
@@ -29,7 +31,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -44,10 +46,19 @@ CHECKSUMS = "/fastrev/checksums"
 SECONDS = "/fastrev/seconds"
 NON_FINITE = "/fastrev/non_finite"
 ROWS = "/fastrev/rows"
+OBSERVABLES = "/fastrev/observables"
 
 
 class StoreError(ValueError):
     """A file that cannot be made, or is not what it should be."""
+
+
+class Numbers(NamedTuple):
+    """The layout of an observable: forward times (F,), numbers per time, their dtype."""
+
+    times: NDArray[np.float64]
+    width: int
+    dtype: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,7 @@ class Header:
     specification: str
     provenance: Mapping[str, str] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    numbers: Mapping[str, Numbers] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -90,15 +102,20 @@ class Offsets:
     checksums: int
     seconds: int
     non_finite: int
+    numbers: Mapping[str, int]
 
 
 def offsets_of(file: h5py.File) -> Offsets:
     """The offsets of an open file.  Raises StoreError where its data are not contiguous."""
+    def offset(name: str) -> int:
+        data = file[name]
+        if data.chunks is not None:
+            raise StoreError(f"{file.filename} is compressed or chunked and cannot be written to")
+        return int(data.id.get_offset() or 0)  # none where there is no data: nothing is written
+
     names = (VALUE, SHARDS, CHECKSUMS, SECONDS, NON_FINITE)
-    offsets = [file[name].id.get_offset() for name in names]
-    if None in offsets:
-        raise StoreError(f"{file.filename} is compressed or chunked and cannot be written to")
-    return Offsets(*offsets)
+    numbers = {name: offset(f"{OBSERVABLES}/{name}/numbers") for name in file.get(OBSERVABLES, ())}
+    return Offsets(*(offset(name) for name in names), numbers)
 
 
 def check_target(path: Path, nbytes: int, overwrite: bool) -> None:
@@ -166,6 +183,11 @@ def _fill(file: h5py.File, header: Header) -> Offsets:
     for name, kind in (("shards", "u1"), ("checksums", "<u8"), ("seconds", "<f8")):
         _allocate(own, name, (header.shard_count,), np.dtype(kind))[...] = 0
     _allocate(own, "non_finite", (header.shard_count,), np.dtype("<i8"))[...] = 0
+    for name, numbers in header.numbers.items():
+        group = own.create_group(f"observables/{name}")
+        group["times"] = numbers.times
+        shape = (header.shard_count, len(numbers.times), numbers.width)
+        _allocate(group, "numbers", shape, np.dtype(numbers.dtype))
     return offsets_of(file)
 
 

@@ -1,6 +1,7 @@
 """Reading a run's file: header, committed shards, frames on demand."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from fastrev.store.h5md import (
     CHECKSUMS,
     FORMAT,
     NON_FINITE,
+    OBSERVABLES,
     ROWS,
     SECONDS,
     SHARDS,
     VALUE,
     Header,
+    Numbers,
     StoreError,
 )
 
@@ -42,7 +45,13 @@ def read_header(path: str | Path, arrays: bool = True) -> Header:
             specification=_text(own["specification"][()]),
             provenance=texts,
             arrays={name: stored[name][()] for name in stored},
+            numbers={name: _layout(node) for name, node in file.get(OBSERVABLES, {}).items()},
         )
+
+
+def _layout(node: h5py.Group) -> Numbers:
+    data = node["numbers"]
+    return Numbers(node["times"][:], int(data.shape[2]), data.dtype.name)
 
 
 _NEEDED = (
@@ -99,6 +108,38 @@ def read_progress(path: str | Path) -> Progress:
         done = file[SHARDS][:] == 1
         seconds, lost = file[SECONDS][:][done].sum(), file[NON_FINITE][:][done].sum()
     return Progress(done, float(seconds), int(lost))
+
+
+def shard_numbers(file: h5py.File, index: int) -> dict[str, NDArray[Any]]:
+    """What a shard adds to each observable, (F, K) by name."""
+    return {name: node["numbers"][index] for name, node in file.get(OBSERVABLES, {}).items()}
+
+
+@dataclass(frozen=True)
+class StoredNumbers:
+    """An observable's numbers in a file: the times (F,) and the committed shards."""
+
+    path: Path
+    name: str
+    times: NDArray[np.float64]
+    shards: list[int]
+
+    def numbers(self) -> Iterator[NDArray[Any]]:
+        """(F, K) of each committed shard, in order."""
+        with open_file(self.path) as file:
+            data = file[f"{OBSERVABLES}/{self.name}/numbers"]
+            for index in self.shards:
+                yield data[index]
+
+
+def read_numbers(path: Path, name: str) -> StoredNumbers:
+    """An observable of a run's file.  Raises StoreError."""
+    with open_file(path) as file:
+        node = file.get(f"{OBSERVABLES}/{name}")
+        if node is None:
+            raise StoreError(f"{path} is damaged: it lacks the observable {name!r}")
+        committed = np.flatnonzero(file[SHARDS][:] == 1).tolist()
+        return StoredNumbers(path, name, node["times"][:], committed)
 
 
 def content_digest(path: str | Path) -> str:

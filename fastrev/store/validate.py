@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from fastrev.store.h5md import CHECKSUMS, ROWS, SHARDS, VALUE, StoreError
-from fastrev.store.reader import open_file
+from fastrev.store.h5md import CHECKSUMS, OBSERVABLES, ROWS, SHARDS, VALUE, StoreError
+from fastrev.store.reader import open_file, shard_numbers
 from fastrev.store.writer import checksum
 
 
@@ -21,7 +21,7 @@ class Finding(NamedTuple):
 
 
 def damaged_shards(path: str | Path) -> list[int]:
-    """Committed shards whose rows do not match their checksum.  Reads the whole file."""
+    """Committed shards whose rows or observables do not match their checksum.  Reads the whole file."""
     with open_file(path) as file:
         value = file[VALUE]
         shards, sums = file[SHARDS][:], file[CHECKSUMS][:]
@@ -29,7 +29,8 @@ def damaged_shards(path: str | Path) -> list[int]:
         damaged = []
         for index in np.flatnonzero(shards).tolist():
             rows = _rows(value, bounds[index], bounds[index + 1])
-            if shards[index] != 1 or checksum(index, rows) != int(sums[index]):
+            numbers = shard_numbers(file, index)
+            if shards[index] != 1 or checksum(index, rows, numbers) != int(sums[index]):
                 damaged.append(index)
     return damaged
 
@@ -130,6 +131,10 @@ def _own(file: h5py.File) -> Iterator[Finding]:
     yield _rule(done == wanted, "every shard is committed", f"{done} of {wanted}", "advice")
     end = (value.id.get_offset() or 0) + value.size * value.dtype.itemsize
     length = Path(file.filename).stat().st_size
+    for name, node in file.get(OBSERVABLES, {}).items():
+        shape = node["numbers"].shape
+        good = shape[:2] == (wanted, len(node["times"]))
+        yield _rule(good, f"/fastrev/observables/{name} has numbers per shard and time", shape)
     whole = value.chunks is not None or length >= end
     yield _rule(whole, "the file holds all its rows", f"{length:,} bytes, rows end at {end:,}")
 

@@ -7,6 +7,7 @@ memory is bounded whatever the number of particles.
 import os
 import queue
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,11 +27,13 @@ BUFFERS = 2
 class Rows:
     """A computed shard: its rows of each frame, (F, m, D), in a buffer of the writer's.
 
+    numbers  what it adds to each observable, (F, K)
     repair  rows that replace damaged ones: what the file records of the run stays
     """
 
     index: int
     frames: NDArray[Any]
+    numbers: Mapping[str, NDArray[Any]]
     seconds: float = 0.0
     non_finite: int = 0
     repair: bool = False
@@ -119,7 +122,10 @@ class Writer:
         n, first = self._header.shape[1], int(self._header.rows[shard.index])
         for f in range(len(frames)):
             write_at(self._file, frames[f], at.value + (f * n + first) * row)
-        entries: list[tuple[int, str, Any]] = [(at.checksums, "<u8", checksum(shard.index, frames))]
+        for name, numbers in shard.numbers.items():
+            write_at(self._file, numbers, at.numbers[name] + shard.index * numbers.nbytes)
+        digest = checksum(shard.index, frames, shard.numbers)
+        entries: list[tuple[int, str, Any]] = [(at.checksums, "<u8", digest)]
         if not shard.repair:
             entries += [
                 (at.seconds, "<f8", shard.seconds),
@@ -135,10 +141,10 @@ class Writer:
             getattr(os, "fdatasync", os.fsync)(self._file)
 
 
-def checksum(index: int, frames: NDArray[Any]) -> int:
-    """XXH3 of a shard's rows, frame after frame, seeded with its number."""
+def checksum(index: int, frames: NDArray[Any], numbers: Mapping[str, NDArray[Any]]) -> int:
+    """XXH3 of a shard's rows, frame after frame, and of its observables by their names' order."""
     digest = xxhash.xxh3_64(seed=index)
-    for rows in frames:
+    for rows in (*frames, *(numbers[name] for name in sorted(numbers))):
         digest.update(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
     return digest.intdigest()
 
