@@ -42,9 +42,7 @@ def test_moments_of_stored_frames(dim, dtype):
 
 def test_a_mean_far_away_costs_no_digits():
     x0 = 1e6 + 1e-3 * np.random.default_rng(1).normal(size=(9000, 2))
-    run = fr.simulate(
-        fr.Brownian(1e-9), x0, steps=5, seed=1, dtype="float64", observe=fr.Moments()
-    )
+    run = fr.simulate(fr.Brownian(1e-9), x0, steps=5, seed=1, dtype="float64", observe=fr.Moments())
     want = [np.cov(frame - 1e6, rowvar=False) for frame in run.frames]
     have = run.observables["moments"].cov
     np.testing.assert_allclose(have, want, rtol=1e-6)

@@ -40,8 +40,9 @@ def scheme_moments(spec: Specification, times: Array | None = None) -> Moments:
         m_{i+1} = (1 + A_i h_i) m_i + B_i h_i
         v_{i+1} = (1 + A_i h_i)^2 v_i + eta^2 g_i^2 |h_i|      for the drift A x + B
 
-    At some of the grid's times, those of the frames unless given.  In float64, for a drift linear in x: every built-in process, reversed with the
-    score of a Gaussian or a point.  x0 must be a distribution.  Raises InputError.
+    At some of the grid's times, those of the frames unless given.  In float64, for a
+    drift linear in x: every built-in process, reversed with the score of a Gaussian or a
+    point.  x0 must be a distribution.  Raises InputError.
     """
     slope, offset, g = _linear_drift(spec)
     eta = spec.process.noise if isinstance(spec.process, Reverse) else 1.0

@@ -73,9 +73,7 @@ def write_shards(
             outcome = program.run_shard(shard, frames, int(header.rows[shard.index]), done)
             seconds = time.perf_counter() - start
             numbers = dict(zip(header.numbers, outcome.numbers, strict=True))
-            writer.submit(
-                Rows(shard.index, frames, numbers, seconds, outcome.non_finite, repair)
-            )
+            writer.submit(Rows(shard.index, frames, numbers, seconds, outcome.non_finite, repair))
 
 
 def resume(

@@ -1,10 +1,9 @@
 """A specification made ready to run: the compiled kernel and its arguments."""
 
-import functools
 import hashlib
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -41,6 +40,14 @@ _NUMBERS = 1 << 28
 """Bytes that the observables of a shard's pieces may take before they are joined."""
 
 
+class Due(NamedTuple):
+    """Steps after which something leaves the tile, and which frame or observation that is."""
+
+    steps: NDArray[np.int64]
+    frame_rows: NDArray[np.int64]
+    observed_rows: tuple[NDArray[np.int64], ...]
+
+
 class Outcome(NamedTuple):
     """What a range of particles leaves beside its frames.
 
@@ -63,9 +70,7 @@ class Program:
     seed: Any
     width: int
     tile: int
-    frame_steps: NDArray[np.int64]
-    observed_steps: NDArray[np.int64]
-    observed_rows: tuple[NDArray[np.int64], ...]
+    due: Due
     observed_tables: tuple[tuple[Any, ...], ...]
     step_scalars: tuple[NDArray[Any], ...]
     correction: Any
@@ -74,10 +79,10 @@ class Program:
     spec: Specification
 
     def run_range(self, frames: NDArray[Any], first: int, count: int, base: int) -> Outcome:
-        """Run particles first .. first+count-1 into frames (F, n, dim), whose row 0 is row `base`."""
+        """Run particles first .. first+count-1 into frames (F, n, dim) from row `base` on."""
         kept = self._kept(first, count)
         row = self.spec.row_of(first) - base
-        return self._call(frames, self.frame_steps, first, count, row, kept)
+        return self._call(frames, self.due, first, count, row, kept)
 
     def run_shard(
         self,
@@ -100,23 +105,27 @@ class Program:
         per_particle = self.spec.grid.steps * self.spec.dim
         bounded = shard.count * self.spec.numbers_nbytes // _NUMBERS
         ranges = pieces(shard, self.tile, max(_PIECE // per_particle, bounded))
-        return functools.reduce(self.joined, threads.for_each(ranges, work))
+        return self._all(threads.for_each(ranges, work))
+
+    def _all(self, ranges: list[Outcome]) -> Outcome:
+        """Ranges together, as a tree that depends on how many they are alone."""
+        columns = zip(*(outcome.numbers for outcome in ranges), strict=True)
+        numbers = tuple(
+            _tree(np.stack(column), o.observable.joined)
+            for o, column in zip(self.spec.observed.values(), columns, strict=True)
+        )
+        return Outcome(sum(outcome.non_finite for outcome in ranges), numbers)
 
     def joined(self, a: Outcome, b: Outcome) -> Outcome:
-        """Two ranges together, the one with smaller ids first."""
-        numbers = tuple(
-            observed.observable.joined(x, y)
-            for observed, x, y in zip(
-                self.spec.observed.values(), a.numbers, b.numbers, strict=True
-            )
-        )
-        return Outcome(a.non_finite + b.non_finite, numbers)
+        """Two shards together, the one with smaller ids first."""
+        return self._all([a, b])
 
     def run_path(self, particle: int) -> NDArray[Any]:
         """One particle at every step, (S+1, dim), in the run's dtype."""
-        every = np.arange(self.spec.grid.steps + 1)
+        every = range(self.spec.grid.steps + 1)
         path = np.empty((len(every), 1, self.spec.dim), self.dtype)
-        self._call(path, every, particle, 1, 0, np.empty(0, np.int64), observe=False)
+        due = _due(every, [()] * len(self.spec.observed))
+        self._call(path, due, particle, 1, 0, np.empty(0, np.int64))
         return path[:, 0]
 
     def _kept(self, first: int, count: int) -> NDArray[np.int64]:
@@ -132,12 +141,11 @@ class Program:
     def _call(
         self,
         frames: NDArray[Any],
-        frame_steps: NDArray[np.int64],
+        due: Due,
         first: int,
         count: int,
         row: int,
         kept: NDArray[np.int64],
-        observe: bool = True,
     ) -> Outcome:
         observed = self.spec.observed.values()
         numbers = tuple(
@@ -145,11 +153,11 @@ class Program:
             for o in observed
         )
         lost = self.kernel(
+            due.steps,
             frames.view(np.uint16) if frames.dtype == np.float16 else frames,
-            frame_steps,
+            due.frame_rows,
             numbers,
-            self.observed_steps if observe else np.empty(0, np.int64),
-            self.observed_rows,
+            due.observed_rows,
             self.observed_tables,
             np.uint64(first),
             count,
@@ -182,10 +190,11 @@ def build(spec: Specification) -> Program:
     Raises KernelError where a kernel does not compile, InputError where a
     coefficient or a score is not finite on the grid.
     """
-    from fastrev.kernels import tile as tiles
+    from fastrev.kernels import recipe as recipes
     from fastrev.kernels.moments import add_moments
+    from fastrev.kernels.specialise import NotAKernelError
 
-    observers = {Moments: tiles.Observer(add_moments)}
+    observers: dict[type, Any] = {Moments: recipes.Observer(add_moments)}
     start = time.perf_counter()
     real = np.dtype(spec.dtype).type
     terms = spec.process.terms(spec.dim)
@@ -195,10 +204,10 @@ def build(spec: Specification) -> Program:
         roles["score"] = terms.score
     parts, tables = {}, []
     for role, kernel in roles.items():
-        parts[role], table = _part(tiles.Part, role, kernel, spec, real)
+        parts[role], table = _part(recipes.Part, role, kernel, spec, real)
         tables.append(table)
     draw = spec.x0.draw(spec.dim) if isinstance(spec.x0, Distribution) else None
-    recipe = tiles.Recipe(
+    recipe = recipes.Recipe(
         dtype=spec.dtype,
         **parts,
         combine=terms.combine,
@@ -216,11 +225,8 @@ def build(spec: Specification) -> Program:
     content = recipe.fingerprint()
     try:
         kernel = _kernel(recipe, content)
-    except tiles.NotAKernelError as error:
+    except NotAKernelError as error:
         raise KernelError(str(error)) from None
-    observed_steps = np.array(
-        sorted({step for o in spec.observed.values() for step in o.steps}), dtype=np.int64
-    )
     program = Program(
         kernel=kernel,
         digest=_digest(content, (*steps, *sum(tables, ()), *values, terms.correction)),
@@ -229,9 +235,7 @@ def build(spec: Specification) -> Program:
         seed=np.uint64(spec.seed),
         width=spec.dim if recipe.coupled else 1,
         tile=_coupled_tile(spec.dim) if recipe.coupled else _TILE,
-        frame_steps=np.array(spec.frame_steps, dtype=np.int64),
-        observed_steps=observed_steps,
-        observed_rows=tuple(_rows_of(o.steps, observed_steps) for o in spec.observed.values()),
+        due=_due(spec.frame_steps, [o.steps for o in spec.observed.values()]),
         observed_tables=tuple(() for _ in spec.observed),
         step_scalars=steps,
         correction=real(terms.correction),
@@ -267,10 +271,15 @@ def _part(
     return part(kernel.function, names, flags, kernel.shape == "tile"), table
 
 
-def _rows_of(steps: tuple[int, ...], every: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each of `every` step stands among `steps`, -1 where it does not."""
-    places = {step: row for row, step in enumerate(steps)}
-    return np.array([places.get(int(step), -1) for step in every], dtype=np.int64)
+def _due(frame_steps: Sequence[int], observed: Sequence[Sequence[int]]) -> Due:
+    """When frames and observations of these steps are due."""
+    steps = sorted(set(frame_steps).union(*observed))
+
+    def rows(own: Sequence[int]) -> NDArray[np.int64]:
+        places = {step: row for row, step in enumerate(own)}
+        return np.array([places.get(step, -1) for step in steps], dtype=np.int64)
+
+    return Due(np.array(steps, np.int64), rows(frame_steps), tuple(map(rows, observed)))
 
 
 def _per_coordinate(values: NDArray[np.float64], dim: int) -> NDArray[np.float64]:
@@ -281,6 +290,18 @@ def _per_coordinate(values: NDArray[np.float64], dim: int) -> NDArray[np.float64
 def _cast(value: NDArray[np.float64], real: Any) -> Any:
     """A scalar or a contiguous array of the run's dtype."""
     return real(value) if np.ndim(value) == 0 else np.ascontiguousarray(value, dtype=real)
+
+
+def _tree(stack: NDArray[Any], joined: Callable[[Any, Any], Any]) -> NDArray[Any]:
+    """Numbers (P, F, K) of P ranges joined two and two, many at a time: their rows are alike."""
+    while len(stack) > 1:
+        half = len(stack) // 2
+        rows = stack.shape[1:]
+        pairs = stack[: 2 * half].reshape(half, 2, *rows)
+        flat = (half * rows[0], rows[1])
+        one = joined(pairs[:, 0].reshape(flat), pairs[:, 1].reshape(flat))
+        stack = np.concatenate([one.reshape(half, *rows), stack[2 * half :]])
+    return np.asarray(stack[0])
 
 
 def _draw_values(draw: Draw | None, real: Any) -> tuple[Any, ...]:

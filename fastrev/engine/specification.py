@@ -303,9 +303,7 @@ def _kept(keep: int | KeepIds | list[int], n: int) -> range | NDArray[np.int64]:
     return chosen
 
 
-def _observed(
-    observe: Any, frame_steps: tuple[int, ...], grid: TimeGrid
-) -> dict[str, Observed]:
+def _observed(observe: Any, frame_steps: tuple[int, ...], grid: TimeGrid) -> dict[str, Observed]:
     """Observables by name, from one, several, or a mapping of names.  Raises InputError."""
     if isinstance(observe, Mapping):
         named = list(observe.items())

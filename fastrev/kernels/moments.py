@@ -56,9 +56,7 @@ def _vectors(context, builder, signature, args, rows, shifts, terms, count):
 
 def _folded(builder, vector):
     """The sum of the lanes, halves upon halves."""
-    lanes = [
-        builder.extract_element(vector, ir.Constant(ir.IntType(32), k)) for k in range(_LANES)
-    ]
+    lanes = [builder.extract_element(vector, ir.Constant(ir.IntType(32), k)) for k in range(_LANES)]
     while len(lanes) > 1:
         half = len(lanes) // 2
         lanes = [builder.fadd(lanes[k], lanes[k + half]) for k in range(half)]

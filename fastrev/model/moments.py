@@ -76,7 +76,7 @@ class MomentsResult:
     @property
     def variance(self) -> Array:
         """(F, d), the diagonal of cov."""
-        return np.einsum("fjj->fj", self.cov)
+        return np.asarray(np.einsum("fjj->fj", self.cov))
 
     @property
     def stderr(self) -> Array:
@@ -93,13 +93,13 @@ class MomentsResult:
     def skewness(self) -> Array:
         """m3 / v^(3/2), (F, d); 0 for a Gaussian."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self.third / self.variance**1.5
+            return np.asarray(self.third / self.variance**1.5)
 
     @property
     def kurtosis(self) -> Array:
         """m4 / v^2, (F, d); 3 for a Gaussian."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self.fourth / self.variance**2
+            return np.asarray(self.fourth / self.variance**2)
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,7 @@ class Offsets:
 
 def offsets_of(file: h5py.File) -> Offsets:
     """The offsets of an open file.  Raises StoreError where its data are not contiguous."""
+
     def offset(name: str) -> int:
         data = file[name]
         if data.chunks is not None:
@@ -114,8 +115,9 @@ def offsets_of(file: h5py.File) -> Offsets:
         return int(data.id.get_offset() or 0)  # none where there is no data: nothing is written
 
     names = (VALUE, SHARDS, CHECKSUMS, SECONDS, NON_FINITE)
+    value, shards, checksums, seconds, non_finite = (offset(name) for name in names)
     numbers = {name: offset(f"{OBSERVABLES}/{name}/numbers") for name in file.get(OBSERVABLES, ())}
-    return Offsets(*(offset(name) for name in names), numbers)
+    return Offsets(value, shards, checksums, seconds, non_finite, numbers)
 
 
 def check_target(path: Path, nbytes: int, overwrite: bool) -> None:

@@ -21,7 +21,7 @@ class Finding(NamedTuple):
 
 
 def damaged_shards(path: str | Path) -> list[int]:
-    """Committed shards whose rows or observables do not match their checksum.  Reads the whole file."""
+    """Committed shards that do not match their checksum.  Reads the whole file."""
     with open_file(path) as file:
         value = file[VALUE]
         shards, sums = file[SHARDS][:], file[CHECKSUMS][:]

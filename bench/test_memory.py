@@ -1,0 +1,52 @@
+"""Peak memory does not grow with the number of particles, each case in a fresh process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if not Path("/proc/self/status").exists():  # ru_maxrss would count the parent before exec
+    pytest.skip("peak memory is read from /proc", allow_module_level=True)
+
+CASES = {
+    "observables only": "frames=0, observe=fr.Moments()",
+    "3 frames in a file": "frames=3, out=sys.argv[2], overwrite=True",
+}
+SCRIPT = """
+import sys
+from pathlib import Path
+import fastrev as fr
+
+n = int(sys.argv[1])
+run = fr.simulate(fr.Brownian(0.5), fr.Point(0.0), n=n, steps=10, seed=1, {options})
+assert run.frames.shape[1] == n
+if run.observables:
+    moments = run.observables["moments"]
+    assert abs(moments.variance[-1, 0] - 1) < 5 * moments.variance_stderr[-1, 0]
+lines = Path("/proc/self/status").read_text().splitlines()
+print(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+"""
+
+
+def peak(case, n, path):
+    """Megabytes."""
+    code = SCRIPT.format(options=CASES[case])
+    command = [sys.executable, "-c", code, str(n), str(path)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return int(done.stdout) / 1024
+
+
+@pytest.mark.parametrize(
+    ("case", "large"), [("observables only", 10**9), ("3 frames in a file", 10**8)]
+)
+def test_memory_does_not_grow(benchmark, tmp_path, case, large):
+    if benchmark.disabled:
+        large = 3 * 10**7
+    peak(case, 1000, tmp_path / "a.h5")  # compiles
+    small = peak(case, 10**7, tmp_path / "a.h5")
+    much = benchmark.pedantic(peak, (case, large, tmp_path / "a.h5"), rounds=1)
+    benchmark.extra_info.update(megabytes=much, megabytes_at_1e7=small)
+    print(f"{case}: {small:.0f} MB at 1e7, {much:.0f} MB at {large:.0e}")
+    assert much < 1.1 * small

@@ -1,0 +1,93 @@
+"""What leaves a tile as it runs: frames, and numbers for observables."""
+
+from typing import Any
+
+import numpy as np
+
+from fastrev.kernels.half import half_bits
+from fastrev.kernels.jit import loop
+from fastrev.kernels.recipe import Observer, Recipe
+from fastrev.kernels.specialise import Specialiser
+
+
+def make_leave(recipe: Recipe, build: Specialiser) -> Any:
+    """`leave(k, frames, frame_rows, a, j0, x, lanes, done, everything, numbers, observed_rows,
+    observed_tables, work)`: the frame and the observations that are due at time k, if any."""
+    keep, observe = _make_keep(recipe.storage, build), _make_observe(recipe.observers, build)
+
+    @build.own_loop
+    def leave(
+        k,
+        frames,
+        frame_rows,
+        a,
+        j0,
+        x,
+        lanes,
+        done,
+        everything,
+        numbers,
+        observed_rows,
+        observed_tables,
+        work,
+    ):
+        if frame_rows[k] >= 0:
+            keep(frames, frame_rows[k], a, j0, x, lanes, done, everything)
+        observe(numbers, observed_rows, observed_tables, k, x, work)
+
+    return leave
+
+
+def _make_observe(observers: tuple[Observer, ...], build: Specialiser) -> Any:
+    """`observe(numbers, rows, tables, k, x, work)`: each observer that is due at time k."""
+    if not observers:
+
+        @build.own_loop
+        def nothing(numbers, rows, tables, k, x, work):
+            return
+
+        return nothing
+    add, others = observers[0].add, _make_observe(observers[1:], build)
+
+    def observe(numbers, rows, tables, k, x, work):
+        row = rows[0][k]
+        if row >= 0:
+            add(numbers[0][row], x, tables[0], row, work)
+        others(numbers[1:], rows[1:], tables[1:], k, x, work)
+
+    observe.__qualname__ += str(len(observers))  # two functions of one kernel, two names
+    return build.own_loop(observe)
+
+
+def _make_keep(storage: str, build: Specialiser) -> Any:
+    """`keep(frames, f, a, j0, x, lanes, done, everything)`: a tile as rows a.. of frame f."""
+    real = np.dtype(storage).type
+
+    @build.own_scalar
+    def as_real(x):
+        return real(x)
+
+    convert = half_bits if storage == "float16" else as_real
+
+    @build.own_loop
+    def keep(frames, f, a, j0, x, lanes, done, everything):
+        for j in range(x.shape[0]):
+            if everything:
+                for l in range(x.shape[1]):
+                    frames[f, a + l, j0 + j] = convert(x[j, l])
+            else:
+                for q in range(len(lanes)):
+                    frames[f, a + q, j0 + j] = convert(x[j, lanes[q] - done])
+
+    return keep
+
+
+@loop
+def not_finite(x):
+    """How many entries are infinite or NaN."""
+    lost = 0
+    for j in range(x.shape[0]):
+        for l in range(x.shape[1]):
+            if x[j, l] - x[j, l] != 0:  # NaN, also for an infinity
+                lost += 1
+    return lost

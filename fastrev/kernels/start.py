@@ -1,0 +1,53 @@
+"""The initial state of a tile: drawn from its law, or copied."""
+
+from typing import Any
+
+import numpy as np
+
+from fastrev.kernels.noise import first_normal, uniform_at
+from fastrev.kernels.params import make_params
+from fastrev.kernels.philox import STREAM_INITIAL
+from fastrev.kernels.recipe import Recipe
+from fastrev.kernels.specialise import Specialiser
+
+_u64 = np.uint64
+_ZERO, _ONE = _u64(0), _u64(1)
+_INITIAL = _u64(STREAM_INITIAL)
+
+
+def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
+    """`start(x, low, high, j0, k0, k1, x0, done, values)`: the initial state of a tile."""
+    if recipe.draw is None:
+
+        @build.own_loop
+        def copy(x, low, high, j0, k0, k1, x0, done, values):
+            for j in range(x.shape[0]):
+                for l in range(x.shape[1]):
+                    x[j, l] = x0[done + l, j0 + j]
+
+        return copy
+
+    draw = build.scalar(recipe.draw)
+    uses_u, uses_v, uses_z = recipe.draw_uses
+    normal = first_normal[recipe.dtype]
+    params = make_params(recipe.draw_names, [False] * len(recipe.draw_names), per_coordinate=False)
+
+    @build.own_loop
+    def start(x, low, high, j0, k0, k1, x0, done, values):
+        p = params(values, 0, 0)
+        for w in range(x.shape[0]):
+            j = j0 + w
+            address = _u64(_INITIAL | _u64(j))
+            for l in range(x.shape[1]):
+                i = _u64(low + _u64(l))
+                u = v = 0.5
+                normal_z = real(0.0)
+                if uses_z:
+                    normal_z = normal(i, high, _ZERO, address, k0, k1)
+                if uses_u:
+                    u = uniform_at(i, high, _ONE, _INITIAL, k0, k1)
+                if uses_v:
+                    v = uniform_at(i, high, _ZERO, address, k0, k1)
+                x[w, l] = real(draw(j, u, v, normal_z, p))
+
+    return start
