@@ -114,6 +114,30 @@ def plot(
     console.print(f"wrote {save_overview({file.stem: fr.open(file)}, target, coordinate)}")
 
 
+@app.command()
+def compare(
+    file: Annotated[Path, typer.Argument(help="A run's HDF5 file.")],
+    other: Annotated[
+        Path | None, typer.Argument(help="Another run's file; the exact law if absent.")
+    ] = None,
+    particles: Annotated[int, typer.Option(min=2, help="At most so many of a frame.")] = 1_000_000,
+) -> None:
+    """Distances of a run from its exact law or another run, beside what noise alone would give."""
+    import fastrev as fr
+    from fastrev.analysis.comparison import compare as distances
+    from fastrev.analysis.comparison import judgement
+
+    rows = distances(fr.open(file), fr.open(other) if other else "exact", particles)
+    table = Table(title=f"{file.name} and {other.name if other else 'its exact law'}")
+    for heading in ("t", "coordinate", "KS", "p", "W1", "W1, noise", "energy", "energy, noise"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        numbers = (f"{value:.3g}" for value in row.distance[:6])
+        table.add_row(f"{row.t:.4g}", str(row.coordinate), *numbers)
+    console.print(table)
+    console.print(judgement(rows), soft_wrap=True)
+
+
 Kernels = Annotated[
     list[str] | None,
     typer.Option("--kernel", help="Your own function: PLACE=module:function, as the error names."),

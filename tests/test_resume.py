@@ -119,6 +119,18 @@ def test_users_kernel_is_asked_for_and_checked(tmp_path):
     np.testing.assert_array_equal(opened.trace([5])[-1], opened.frames[-1, 5:6])
 
 
+def test_data_that_are_no_numbers_are_refused(tmp_path):
+    run = make(tmp_path / "a.h5")
+    with h5py.File(run.path, "r+") as file:
+        position = file["particles/trajectory/position"]
+        shape = position["value"].shape
+        del position["value"]
+        position.create_dataset("value", shape, h5py.string_dtype())
+    for call in (fr.open, fr.resume, validate):
+        with pytest.raises(StoreError, match="floating point"):
+            call(run.path)
+
+
 def test_stored_source_runs_only_with_trust(tmp_path):
     path = tmp_path / "a.h5"
     with_own_drift(path)
@@ -138,6 +150,7 @@ def test_stored_source_runs_only_with_trust(tmp_path):
     run.frames[-1]
     validate(path, deep=True)
     save_overview({"a": run}, tmp_path / "a.png")
+    run.compare(fr.open(path))
     for call in (
         lambda: run.trace(0),
         lambda: fr.resume(path),

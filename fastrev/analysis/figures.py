@@ -147,9 +147,7 @@ def _density(exact: Any, x: Array, coordinate: int) -> Array:
         c = exact.components()
     except InputError:
         return np.asarray(exact.pdf(x))
-    j = min(coordinate, c.means.shape[1] - 1)
-    one = mixture.Components(c.weights, c.means[:, [j]], c.variances[:, [j]])
-    return mixture.pdf(one, x)
+    return mixture.pdf(mixture.marginal(c, coordinate), x)
 
 
 def histogram(frames: Any, f: int, coordinate: int) -> tuple[Array, Array]:

@@ -138,6 +138,12 @@ class Run:
         program = build(replace(spec, storage=spec.dtype))
         return np.stack([program.run_path(int(particle)) for particle in wanted], axis=1)
 
+    def compare(self, exact: Any = "exact", particles: int | None = None) -> Any:
+        """Distances from the exact law, another run, or t -> law: `analysis/comparison.py`."""
+        from fastrev.analysis import comparison
+
+        return comparison.compare(self, exact, particles or comparison.MOST)
+
     @property
     def ids(self) -> NDArray[np.int64]:
         """The particle of each row, (n,)."""

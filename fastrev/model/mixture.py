@@ -48,6 +48,12 @@ def moments(c: Components) -> tuple[Array, Array]:
     return mean, c.weights @ (c.variances + (c.means - mean) ** 2)
 
 
+def marginal(c: Components, coordinate: int) -> Components:
+    """The law of one coordinate, where the components' coordinates are independent."""
+    j = min(coordinate, c.means.shape[1] - 1)  # one column serves every coordinate
+    return Components(c.weights, c.means[:, [j]], c.variances[:, [j]])
+
+
 def pdf(c: Components, x: ArrayLike) -> Array:
     """The density at each point."""
     points, shape = rows(x)

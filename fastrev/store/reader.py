@@ -80,6 +80,10 @@ def open_file(path: str | Path) -> h5py.File:
     if any(name not in file for name in _NEEDED) or "format" not in file["fastrev"].attrs:
         file.close()
         raise StoreError(f"{path} is an HDF5 file, but not of a fastrev run")
+    if file[VALUE].ndim != 3 or file[VALUE].dtype.kind != "f":
+        kind = f"{file[VALUE].ndim}-dimensional {file[VALUE].dtype}"
+        file.close()
+        raise StoreError(f"{path}: frames must be (F, N, D) floating point numbers, got {kind}")
     version = int(file["fastrev"].attrs["format"])
     if version > FORMAT:
         file.close()
