@@ -19,6 +19,9 @@ def compile_message(text: str, functions: Iterable[Callable[..., Any]]) -> str:
     reason = next((line.strip() for line in lines if not line.startswith(_LAYERS)), lines[0])
     if re.search(r"No implementation of function Function\((<class 'numpy\.)?float", reason):
         reason = "it must return one number"
+    told = re.search(r"(the|each row of the) \w+ must return [^\n]*", text)  # by kernels/tuples.py
+    if told:
+        return f"a kernel does not compile: {told[0]}"
     where = _reported_line(lines) or _searched_line(reason, text, functions)
     return f"a kernel does not compile: {reason}{where}"
 

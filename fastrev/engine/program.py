@@ -28,6 +28,8 @@ A row is an odd number of cache lines; rows of a power of two would fall on the 
 few sets of the cache (measured: 1024 is 13 % slower).
 """
 
+_ROLES = ("drift", "diffusion", "score", "divergence")
+
 _kernels: dict[str, Any] = {}
 """Kernels of this process by fingerprint."""
 
@@ -202,10 +204,14 @@ def build(spec: Specification) -> Program:
     roles = {"drift": terms.drift, "diffusion": terms.diffusion}
     if terms.score is not None:
         roles["score"] = terms.score
-    parts, tables = {}, []
+    if isinstance(terms.divergence, Kernel) and terms.score is not None:
+        roles["divergence"] = terms.divergence
+    parts: dict[str, Any] = {}
+    tables: dict[str, tuple[Any, ...]] = dict.fromkeys(_ROLES, ())
     for role, kernel in roles.items():
-        parts[role], table = _part(recipes.Part, role, kernel, spec, real)
-        tables.append(table)
+        parts[role], tables[role] = _part(recipes.Part, role, kernel, spec, real)
+    if terms.divergence == "numeric" and terms.score is not None:
+        parts["divergence"] = "numeric"
     draw = spec.x0.draw(spec.dim) if isinstance(spec.x0, Distribution) else None
     recipe = recipes.Recipe(
         dtype=spec.dtype,
@@ -217,6 +223,9 @@ def build(spec: Specification) -> Program:
         draw_uses=(draw.uses_u, draw.uses_v, draw.uses_z) if draw else (False, False, False),
         storage=spec.storage,
         observers=tuple(observers[type(o.observable)] for o in spec.observed.values()),
+        structure=terms.structure,
+        dim=spec.dim if any(kernel.shape == "tuple" for kernel in roles.values()) else None,
+        rank=terms.rank or spec.dim,
     )
     h = spec.grid.h
     scalars = (spec.grid.times[:-1], h, terms.noise * np.sqrt(np.abs(h)))
@@ -229,7 +238,7 @@ def build(spec: Specification) -> Program:
         raise KernelError(str(error)) from None
     program = Program(
         kernel=kernel,
-        digest=_digest(content, (*steps, *sum(tables, ()), *values, terms.correction)),
+        digest=_digest(content, (*steps, *sum(tables.values(), ()), *values, terms.correction)),
         compile_seconds=0.0,
         dtype=real,
         seed=np.uint64(spec.seed),
@@ -239,7 +248,7 @@ def build(spec: Specification) -> Program:
         observed_tables=tuple(() for _ in spec.observed),
         step_scalars=steps,
         correction=real(terms.correction),
-        tables=tuple(tables) if len(tables) == 3 else (*tables, ()),
+        tables=tuple(tables.values()),
         draw_values=values,
         spec=spec,
     )
@@ -268,7 +277,7 @@ def _part(
     names = (*constants, *scheduled)
     flags = (False,) * len(constants) + (True,) * len(scheduled)
     table = tuple(_cast(v, real) for v in (*constants.values(), *scheduled.values()))
-    return part(kernel.function, names, flags, kernel.shape == "tile"), table
+    return part(kernel.function, names, flags, kernel.shape), table
 
 
 def _due(frame_steps: Sequence[int], observed: Sequence[Sequence[int]]) -> Due:

@@ -1,36 +1,32 @@
-"""One step of a tile, from the parts of a recipe."""
+"""One step of a tile, from the parts of a recipe.
+
+With a = G G^T, the drift of a step is combine(f, pull, c), where pull = div a + a s.
+"""
 
 from typing import Any
 
-from fastrev.kernels.jit import scalar
-from fastrev.kernels.params import make_params
-from fastrev.kernels.recipe import Part, Recipe
+from fastrev.kernels.parts import forward_drift, make_central, make_part, square
+from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.steppers import euler, euler_maruyama
 
 
-def _make_part(part: Part | None, build: Specialiser) -> tuple[Any, Any]:
-    """The jitted function of a part, and the one that assembles its p."""
-    if part is None:
-        return scalar(_nothing), make_params((), (), per_coordinate=True)
-    params = make_params(part.names, part.scheduled, per_coordinate=not part.tiled)
-    return (build.loop if part.tiled else build.scalar)(part.function), params
-
-
-def _nothing(x, t, p):
-    return x
-
-
-def _forward_drift(f, a, s, c):
-    return f
-
-
 def make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     """`advance(x, z, s, work, i, j0, t, h, root, c, tables)`: step i for a tile, in place."""
-    drift, drift_params = _make_part(recipe.drift, build)
-    diffusion, diffusion_params = _make_part(recipe.diffusion, build)
-    score, score_params = _make_part(recipe.score, build)
-    combine = build.scalar(recipe.combine or _forward_drift)
+    if recipe.by_tuple:
+        from fastrev.kernels.advance_tuples import make_advance_tuples
+
+        return make_advance_tuples(recipe, build, real)
+    return _make_advance_coordinates(recipe, build, real)
+
+
+def _make_advance_coordinates(recipe: Recipe, build: Specialiser, real: Any) -> Any:
+    """Every part is a function of one coordinate; a score may also be a tile's."""
+    drift, drift_params = make_part(recipe.drift, build)
+    diffusion, diffusion_params = make_part(recipe.diffusion, build)
+    score, score_params = make_part(recipe.score, build)
+    pull, pull_params = _make_pull(recipe, diffusion, diffusion_params, build, real)
+    combine = build.scalar(recipe.combine) if recipe.combine else forward_drift
     step = euler_maruyama if recipe.noisy else euler
 
     @build.own_loop
@@ -39,12 +35,13 @@ def make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
             f_p = drift_params(tables[0], i, j0 + w)
             g_p = diffusion_params(tables[1], i, j0 + w)
             s_p = score_params(tables[2], i, j0 + w)
+            d_p = pull_params(tables, i, j0 + w)
             row, noise = x[w], z[w]
             for l in range(len(row)):
                 v = row[l]
                 f = real(drift(v, t, f_p))
                 g = real(diffusion(v, t, g_p))
-                b = combine(f, g * g, real(score(v, t, s_p)), c)
+                b = combine(f, pull(v, t, d_p, g, real(score(v, t, s_p))), c)
                 row[l] = step(v, b, g, h, root, noise[l])
 
     @build.own_loop
@@ -53,13 +50,51 @@ def make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
         for j in range(len(x)):
             f_p = drift_params(tables[0], i, j)
             g_p = diffusion_params(tables[1], i, j)
-            row, noise, pull = x[j], z[j], s[j]
+            d_p = pull_params(tables, i, j)
+            row, noise, scores = x[j], z[j], s[j]
             for l in range(len(row)):
                 v = row[l]
                 f = real(drift(v, t, f_p))
                 g = real(diffusion(v, t, g_p))
-                b = combine(f, g * g, pull[l], c)
+                b = combine(f, pull(v, t, d_p, g, scores[l]), c)
                 row[l] = step(v, b, g, h, root, noise[l])
 
-    tiled = recipe.score is not None and recipe.score.tiled
+    tiled = recipe.score is not None and recipe.score.shape == "tile"
     return advance_with_tile_score if tiled else advance_coordinates
+
+
+def _make_pull(
+    recipe: Recipe, diffusion: Any, diffusion_params: Any, build: Specialiser, real: Any
+) -> tuple[Any, Any]:
+    """`pull(x, t, p, g, s)` = d(g^2)/dx + g^2 s, the first where g depends on x; its params."""
+    if recipe.divergence is None:
+
+        @build.own_scalar
+        def pull(x, t, p, g, s):
+            return square(g) * s
+
+        @build.own_scalar
+        def no_params(tables, i, j):
+            return ()
+
+        return pull, no_params
+    if recipe.divergence == "numeric":
+
+        @build.own_scalar
+        def square_of(x, t, p):
+            return square(real(diffusion(x, t, p)))
+
+        divergence, params, table = make_central(square_of, real, build), diffusion_params, 1
+    else:
+        divergence, params = make_part(recipe.divergence, build)
+        table = 3
+
+    @build.own_scalar
+    def pull_with_divergence(x, t, p, g, s):
+        return real(divergence(x, t, p)) + square(g) * s
+
+    @build.own_scalar
+    def params_of(tables, i, j):
+        return params(tables[table], i, j)
+
+    return pull_with_divergence, params_of

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fastrev.kernels.fingerprint import OpaqueError, fingerprint
 
@@ -14,7 +14,7 @@ class Part:
     function: Callable[..., Any]
     names: tuple[str, ...] = ()
     scheduled: tuple[bool, ...] = ()
-    tiled: bool = False
+    shape: Literal["coordinate", "tuple", "tile"] = "coordinate"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,10 @@ class Observer:
 class Recipe:
     """What one compiled kernel does; values of parameters are not part of it.
 
-    combine is f, a, s, c -> the drift of the step (a = g^2); None runs forward.
+    combine is f, pull, c -> the drift of the step, pull = div a + a s; None runs forward.
+    structure is of G: one number, d of them, or d rows of `rank`; divergence the part that
+    gives div a, "numeric" for central differences, None where G does not depend on x.
+    dim is known where a part works on tuples.
     draw is None where the initial state is given as an array.
     """
 
@@ -43,19 +46,33 @@ class Recipe:
     draw_uses: tuple[bool, bool, bool] = (False, False, False)
     storage: str = "float32"
     observers: tuple[Observer, ...] = ()
+    structure: Literal["scalar", "diagonal", "matrix"] = "scalar"
+    divergence: Part | Literal["numeric"] | None = None
+    dim: int | None = None
+    rank: int = 1
 
     @property
     def coupled(self) -> bool:
         """Whether all coordinates of a particle are needed at once."""
-        return bool(self.observers) or (self.score is not None and self.score.tiled)
+        tiled = self.score is not None and self.score.shape == "tile"
+        return bool(self.observers) or tiled or self.by_tuple
+
+    @property
+    def by_tuple(self) -> bool:
+        """Whether a part is a function of whole particles."""
+        parts = (self.drift, self.diffusion, self.score, self.divergence)
+        return any(isinstance(part, Part) and part.shape == "tuple" for part in parts)
 
     def fingerprint(self) -> str | None:
         """A content hash of everything that is compiled in, None where part of it is opaque."""
         parts = [self.dtype, self.storage, self.noisy, self.combine]
+        parts += [self.structure, self.dim, self.rank, self.divergence == "numeric"]
         parts += [self.draw, self.draw_names, self.draw_uses]
-        for part in (self.drift, self.diffusion, self.score):
-            if part is not None:
-                parts += [part.function, part.names, part.scheduled, part.tiled]
+        for part in (self.drift, self.diffusion, self.score, self.divergence):
+            if isinstance(part, Part):
+                parts += [part.function, part.names, part.scheduled, part.shape]
+            else:
+                parts += [part]
         parts += [observer.add for observer in self.observers]
         try:
             return fingerprint(*parts)

@@ -71,6 +71,7 @@ def _make_run(advance: Any, start: Any, leave: Any, recipe: Recipe, build: Speci
     Returns the number of coordinates whose final value is not finite.
     """
     noisy = recipe.noisy
+    rank = recipe.rank if recipe.by_tuple else 0
     room = _make_room(np.dtype(recipe.dtype).type, build)
     fill = fill_normals[recipe.dtype]
 
@@ -103,7 +104,8 @@ def _make_run(advance: Any, start: Any, leave: Any, recipe: Recipe, build: Speci
         x_room = room(width * tile)
         s_room = room(width * tile)
         work_room = room(3 * tile)
-        z_room = room(BLOCK_STEPS * width * tile)
+        ranks = rank if rank else width  # noises of a particle, or of the coordinates at hand
+        z_room = room(BLOCK_STEPS * ranks * tile)
         lost = 0
         done = 0
         q0 = 0
@@ -116,7 +118,7 @@ def _make_run(advance: Any, start: Any, leave: Any, recipe: Recipe, build: Speci
             x = x_room[: width * size].reshape((width, size))
             s = s_room[: width * size].reshape((width, size))
             work = work_room[: 3 * size].reshape((3, size))
-            z = z_room[: BLOCK_STEPS * width * size].reshape((BLOCK_STEPS, width, size))
+            z = z_room[: BLOCK_STEPS * ranks * size].reshape((BLOCK_STEPS, ranks, size))
             q1 = q0
             while q1 < len(kept) and kept[q1] < done + size:
                 q1 += 1
@@ -134,7 +136,7 @@ def _make_run(advance: Any, start: Any, leave: Any, recipe: Recipe, build: Speci
                 for i0 in range(0, steps, BLOCK_STEPS):
                     if noisy:
                         block = _u64(i0 // BLOCK_STEPS * _PER_BLOCK)
-                        for w in range(width):
+                        for w in range(ranks):
                             address = _u64(_STEP | _u64(j0 + w))
                             fill(z, w, low, high, block, address, k0, k1)
                     for i in range(i0, min(i0 + BLOCK_STEPS, steps)):

@@ -88,3 +88,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     words = sorted(known)
     close = get_close_matches(word, words, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(words)}"
+
+
+def dimension(field: str, value: Any) -> None:
+    """None, or a whole number from 1 on.  Raises InputError."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if value is not None and (not whole or value < 1):
+        raise InputError(f"{field} must be None or a whole number of at least 1, got {value!r}")

@@ -15,19 +15,20 @@ class Kernel:
     """A function of (x, t, p), compiled by the engine for one dtype.
 
     function   `(x, t, p) -> float` for shape "coordinate": x is one coordinate and
-               the same function serves every coordinate.  `(x, t, p, out, work) -> None`
-               for shape "tile": x and out are (d, B) arrays, work is (3, B) scratch.
+               the same function serves every coordinate.  `(x, t, p) -> tuple` for shape
+               "tuple": x is a particle, d numbers.  `(x, t, p, out, work) -> None` for
+               shape "tile": x and out are (d, B) arrays, work is (3, B) scratch.
     params     constants: a NamedTuple of floats and small arrays, or ().
     schedule   per-step values: times (S,) -> {name: (S, ...)}, evaluated in float64
                and cast once.  A coordinate kernel sees entry [i] of (S,) and entry
-               [i, j] of (S, d); a tile kernel sees [i], whatever its shape.
+               [i, j] of (S, d); the others see [i], whatever its shape.
     The fields of `p` are those of `params`, then those of the schedule.
     """
 
     function: Callable[..., Any]
     params: Any = ()
     schedule: Callable[[Array], Mapping[str, Array]] | None = None
-    shape: Literal["coordinate", "tile"] = "coordinate"
+    shape: Literal["coordinate", "tuple", "tile"] = "coordinate"
 
     def constants(self) -> dict[str, Array]:
         """The params by name, as float64 arrays of dimension 0 or more."""
@@ -53,8 +54,12 @@ class Affine(NamedTuple):
 class Terms:
     """What the engine compiles of a process.
 
-    The drift of a step is f, or `combine(f, g^2, s, correction)` where there is a
-    score s; the noise of a step is noise g dw.
+    The drift of a step is f, or `combine(f, div a + a s, correction)` where there is a
+    score s, with a = G G^T; the noise of a step is noise G dw.
+
+    structure   of G: one number, d of them (a diagonal), or d rows of `rank` numbers
+    divergence  the kernel of div a, (div a)_i = sum_j d a_ij / dx_j; "numeric" for
+                central differences; None where G does not depend on x
     """
 
     drift: Kernel
@@ -63,6 +68,9 @@ class Terms:
     combine: Callable[..., Any] | None = None
     correction: float = 0.0
     noise: float = 1.0
+    structure: Literal["scalar", "diagonal", "matrix"] = "scalar"
+    rank: int | None = None
+    divergence: Kernel | Literal["numeric"] | None = None
 
 
 def _affine_drift(x, t, p):  # type: ignore[no-untyped-def]

@@ -2,12 +2,13 @@
 
 A process dx = f dt + G dw with marginals p_t, run from T down to 0 by
 
-    dx = [f - (1 + eta^2)/2 a s] dt + eta G dw,   a = G G^T,  s = grad log p_t,  dt < 0
+    dx = [f - (1 + eta^2)/2 (div a + a s)] dt + eta G dw,   a = G G^T,  s = grad log p_t,
+    (div a)_i = sum_j d a_ij / dx_j,   dt < 0,
 
 has the same marginals for every eta >= 0.  eta = 1 is Anderson's reverse-time
 process (Stochastic Process. Appl. 12 (1982) 313), eta = 0 the probability-flow
-ODE (Song et al. 2021, arXiv:2011.13456, eq. 13).  The divergence of a, which a
-G that depends on x would add, is not here, and such a G is refused.
+ODE (Song et al. 2021, arXiv:2011.13456, eq. 13).  div a vanishes where G does not
+depend on x.
 """
 
 from dataclasses import dataclass
@@ -46,9 +47,9 @@ class HasKernel(Protocol):
         """The kernel at this dimension."""
 
 
-def reverse_drift(f, a, s, c):  # type: ignore[no-untyped-def]
-    """f - c a s, with c = (1 + eta^2)/2."""
-    return f - (c * a) * s
+def reverse_drift(f, pull, c):  # type: ignore[no-untyped-def]
+    """f - c (div a + a s), with c = (1 + eta^2)/2."""
+    return f - c * pull
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,6 @@ class Reverse:
                 f"Score(kernel), got {self.score!r}"
             )
         object.__setattr__(self, "noise", check.non_negative("noise", self.noise))
-        if getattr(self.process, "noise", "scalar") != "scalar":
-            raise InputError(
-                "reverse: the diffusion must not depend on x (noise='scalar'), "
-                f"got noise={self.process.noise!r}"  # type: ignore[attr-defined]
-            )
 
     @property
     def dim(self) -> int | None:
@@ -99,7 +95,7 @@ class Reverse:
         a = law.g[:, None] ** 2
         f = (law.slope[:, None], law.offset[:, None])
         slope, offset = (
-            reverse_drift(f[k], a, s[k], self.correction)  # type: ignore[no-untyped-call]
+            reverse_drift(f[k], a * s[k], self.correction)  # type: ignore[no-untyped-call]
             for k in (0, 1)
         )
         return Affine(slope, offset, law.g)
@@ -116,13 +112,16 @@ class Reverse:
             reverse_drift,
             self.correction,
             self.noise,
+            forward.structure,
+            forward.rank,
+            forward.divergence,
         )
 
 
 def reverse(process: Any, score: Any, noise: float = 1.0) -> Reverse:
     """The process that runs from T down to 0 with the marginals of `process`.
 
-        dx = [f - (1 + noise^2)/2 G G^T s] dt + noise G dw
+        dx = [f - (1 + noise^2)/2 (div G G^T + G G^T s)] dt + noise G dw
 
     process   a forward process
     score     its score: `process.score(p0)`, or `Score(kernel, params)`

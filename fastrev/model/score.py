@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """A score from the user's function `(x, t, p) -> float`, for each coordinate.
+    """A score from the user's function `(x, t, p)`.
 
-    kernel   an ordinary Python function; x is one coordinate, t the forward time
+    kernel   an ordinary Python function; t is the forward time
     params   a NamedTuple of floats and small arrays, or ()
+    dim      None: x is one coordinate and a number comes back, the same function for all;
+             d: x is a tuple of d numbers and d come back
 
     Raises InputError.
     """
@@ -32,13 +34,12 @@ class Score:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kernel", check.function("Score.kernel", self.kernel))
-        if self.dim is not None:
-            raise InputError(f"Score.dim must be None (one coordinate at a time), got {self.dim!r}")
+        check.dimension("Score.dim", self.dim)
         named_params("Score.params", self.params)
 
     def as_kernel(self, dim: int) -> Kernel:
         """The function itself, whatever the dimension."""
-        return Kernel(self.kernel, self.params)
+        return Kernel(self.kernel, self.params, shape="coordinate" if self.dim is None else "tuple")
 
 
 class Points(NamedTuple):

@@ -1,0 +1,306 @@
+"""One step of a tile whose particles are coupled: kernels of tuples (x_0, .., x_{d-1})."""
+
+from typing import Any
+
+from fastrev.kernels.jit import scalar
+from fastrev.kernels.parts import central_step, forward_drift, make_part, square
+from fastrev.kernels.recipe import Part, Recipe
+from fastrev.kernels.specialise import Specialiser
+from fastrev.kernels.steppers import euler, euler_maruyama
+from fastrev.kernels.tuples import (
+    make_column,
+    make_each,
+    make_only,
+    make_products,
+    make_put,
+    make_replaced,
+)
+
+
+def make_advance_tuples(recipe: Recipe, build: Specialiser, real: Any) -> Any:
+    """`advance(x, z, s, work, i, j0, t, h, root, c, tables)`: step i for a tile, in place."""
+    assert recipe.dim is not None
+    d, m = recipe.dim, recipe.rank
+    make = _Vectors(d, build, real)
+    drift, drift_params = make.function(recipe.drift, "the drift")
+    noise = _Noise(recipe, make)
+    pull, pull_params = _make_pull(recipe, make, noise)
+    combine = make_each(build.scalar(recipe.combine) if recipe.combine else forward_drift, d)
+    step = make_each(euler_maruyama if recipe.noisy else euler, d)
+    column, column_z, put = make_column(d), make_column(m), make_put(d)
+    diffusion, diffusion_params, spread = noise.function, noise.params, noise.spread
+    tiled = recipe.score is not None and recipe.score.shape == "tile"
+    tile_score, tile_params = make_part(recipe.score if tiled else None, build)
+    score, score_params = make.function(None if tiled else recipe.score, "the score")
+    unit = real(1.0)
+
+    @build.own_loop
+    def advance_tuples(x, z, s, work, i, j0, t, h, root, c, tables):
+        f_p = drift_params(tables[0], i)
+        g_p = diffusion_params(tables[1], i)
+        s_p = score_params(tables[2], i)
+        d_p = pull_params(tables, i)
+        for l in range(x.shape[1]):
+            v = column(x, l)
+            g = diffusion(v, t, g_p)
+            b = combine((drift(v, t, f_p), pull(v, t, d_p, g, score(v, t, s_p)), c))
+            put(x, l, step((v, b, spread(g, column_z(z, l)), h, root, unit)))
+
+    @build.own_loop
+    def advance_tuples_with_tile_score(x, z, s, work, i, j0, t, h, root, c, tables):
+        tile_score(x, t, tile_params(tables[2], i, 0), s, work)
+        f_p = drift_params(tables[0], i)
+        g_p = diffusion_params(tables[1], i)
+        d_p = pull_params(tables, i)
+        for l in range(x.shape[1]):
+            v = column(x, l)
+            g = diffusion(v, t, g_p)
+            b = combine((drift(v, t, f_p), pull(v, t, d_p, g, column(s, l)), c))
+            put(x, l, step((v, b, spread(g, column_z(z, l)), h, root, unit)))
+
+    return advance_tuples_with_tile_score if tiled else advance_tuples
+
+
+class _Vectors:
+    """Parts as functions from tuples to tuples of d numbers, whatever their shape."""
+
+    def __init__(self, d: int, build: Specialiser, real: Any) -> None:
+        self.d, self.build, self.real = d, build, real
+
+        @build.own_scalar
+        def cast(x):
+            return real(x)
+
+        self.cast = cast
+
+    def function(self, part: Part | None, what: str) -> tuple[Any, Any]:
+        """`function(v, t, p)` and `params(table, i)`."""
+        inner, params = make_part(part, self.build)
+        if part is not None and part.shape == "coordinate":
+            return self._by_coordinate(inner, params)
+        each = make_each(self.cast, self.d, what)
+
+        @scalar
+        def function(v, t, p):
+            return each((inner(v, t, p),))
+
+        @scalar
+        def whole(table, i):
+            return params(table, i, 0)
+
+        return function, whole
+
+    def _by_coordinate(self, inner: Any, params: Any) -> tuple[Any, Any]:
+        real = self.real
+
+        @scalar
+        def one(x, t, p):
+            return real(inner(x, t, p))
+
+        each, every = make_each(one, self.d), self._all_params(params)
+
+        @scalar
+        def function(v, t, ps):
+            return each((v, t, ps))
+
+        return function, every
+
+    def _all_params(self, params: Any) -> Any:
+        """`every(table, i)`: the p of each coordinate, as a tuple."""
+        every = None
+        for j in range(self.d):
+            every = _appended(every, params, j)
+        return every
+
+
+def _appended(earlier: Any, params: Any, j: int) -> Any:
+    if earlier is None:
+
+        @scalar
+        def first(table, i):
+            return (params(table, i, j),)
+
+        return first
+
+    @scalar
+    def more(table, i):
+        return (*earlier(table, i), params(table, i, j))
+
+    return more
+
+
+class _Noise:
+    """G as the structure of the noise has it, and its products.
+
+    function, params   G(x, t, p): a number, d numbers, or d rows of m
+    spread(g, z)       G z, d numbers
+    square(g, s)       G G^T s
+    """
+
+    def __init__(self, recipe: Recipe, make: _Vectors) -> None:
+        self.structure = recipe.structure
+        d, m = make.d, recipe.rank
+        what = "the diffusion"
+        product, root = make_each(_product, d), make_each(_pull_of, d)
+        if recipe.structure == "diagonal":
+            self.function, self.params = make.function(recipe.diffusion, what)
+        else:
+            self.function, self.params = self._whole(recipe.diffusion, make, m, what)
+
+        if recipe.structure != "matrix":
+
+            @scalar
+            def spread(g, z):
+                return product((g, z))
+
+            @scalar
+            def squared(g, s):
+                return root((g, s))
+        else:
+            forth, back = make_products(d, m, False), make_products(d, m, True)
+
+            @scalar
+            def spread(g, z):
+                return forth(g, z)
+
+            @scalar
+            def squared(g, s):
+                return forth(g, back(g, s))
+
+        self.spread, self.squared = spread, squared
+
+    def _whole(self, part: Part, make: _Vectors, m: int, what: str) -> tuple[Any, Any]:
+        """A scalar g, or a matrix of d rows."""
+        inner, params = make_part(part, make.build)
+        row, numbers = make_each(make.cast, m, f"each row of {what}"), make.cast
+
+        @scalar
+        def cast_row(numbers_of_row):
+            return row((numbers_of_row,))
+
+        rows = make_each(cast_row, make.d, what)
+        matrix = self.structure == "matrix"
+
+        @scalar
+        def matrix_of(v, t, p):
+            return rows((inner(v, t, p),))
+
+        @scalar
+        def number_of(v, t, p):
+            return numbers(inner(v, t, p))
+
+        @scalar
+        def whole(table, i):
+            return params(table, i, 0)
+
+        return (matrix_of if matrix else number_of), whole
+
+
+def _make_pull(recipe: Recipe, make: _Vectors, noise: _Noise) -> tuple[Any, Any]:
+    """`pull(v, t, p, g, s)` = div a + a s, the first term where G depends on x; its params."""
+    squared = noise.squared
+    if recipe.divergence is None:
+
+        @scalar
+        def pull(v, t, p, g, s):
+            return squared(g, s)
+
+        @scalar
+        def no_params(tables, i):
+            return ()
+
+        return pull, no_params
+    if recipe.divergence == "numeric":
+        divergence, params, table = _make_numeric(recipe, make, noise), noise.params, 1
+    else:
+        divergence, params = make.function(recipe.divergence, "the divergence")
+        table = 3
+    add = make_each(_sum, make.d)
+
+    @scalar
+    def pull_with_divergence(v, t, p, g, s):
+        return add((divergence(v, t, p), squared(g, s)))
+
+    @scalar
+    def params_of(tables, i):
+        return params(tables[table], i)
+
+    return pull_with_divergence, params_of
+
+
+def _make_numeric(recipe: Recipe, make: _Vectors, noise: _Noise) -> Any:
+    """`divergence(v, t, p)`: sum_j d a_ij / dx_j, as `parts.make_central` differentiates."""
+    total = None
+    for j in range(make.d):
+        total = _added(total, _make_derivative(j, recipe, make, noise), make.d)
+    return total
+
+
+def _added(earlier: Any, derivative: Any, d: int) -> Any:
+    if earlier is None:
+        return derivative
+    add = make_each(_sum, d)
+
+    @scalar
+    def total(v, t, p):
+        return add((earlier(v, t, p), derivative(v, t, p)))
+
+    return total
+
+
+def _make_derivative(j: int, recipe: Recipe, make: _Vectors, noise: _Noise) -> Any:
+    """`derivative(v, t, p)`: d/dx_j of column j of a = G G^T, as d numbers."""
+    d, real, diffusion = make.d, make.real, noise.function
+    replaced, slope = make_replaced(j), make_each(_slope, d)
+    third, one = central_step(real), real(1.0)
+    column_of = _make_column_of(j, recipe, d)
+
+    @scalar
+    def derivative(v, t, p):
+        size = abs(v[j])
+        e = third * (size if size > one else one)
+        above, below = v[j] + e, v[j] - e
+        high = column_of(diffusion(replaced(v, above), t, p))
+        low = column_of(diffusion(replaced(v, below), t, p))
+        return slope((high, low, above - below))
+
+    return derivative
+
+
+def _make_column_of(j: int, recipe: Recipe, d: int) -> Any:
+    """`column_of(g)`: column j of G G^T."""
+    if recipe.structure == "matrix":
+        forth = make_products(d, recipe.rank, False)
+
+        @scalar
+        def column_of(g):
+            return forth(g, g[j])
+
+        return column_of
+    only = make_only(j, d)
+
+    @scalar
+    def diagonal_of(g):
+        return only(square(g[j]))
+
+    return diagonal_of
+
+
+@scalar
+def _sum(a, b):
+    return a + b
+
+
+@scalar
+def _slope(high, low, width):
+    return (high - low) / width
+
+
+@scalar
+def _product(g, z):
+    return g * z
+
+
+@scalar
+def _pull_of(g, s):
+    return square(g) * s
