@@ -19,6 +19,7 @@ from fastrev.engine.run import Run, open_run
 from fastrev.engine.simulate import simulate
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Empirical, Gaussian, GaussianMixture, Point, Uniform
+from fastrev.model.linear import Linear
 from fastrev.model.moments import Moments
 from fastrev.model.process import VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 from fastrev.model.reversal import Reverse, reverse
@@ -37,6 +38,7 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "InputError",
+    "Linear",
     "Moments",
     "OrnsteinUhlenbeck",
     "Point",

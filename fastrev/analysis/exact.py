@@ -44,10 +44,15 @@ def scheme_moments(spec: Specification, times: Array | None = None) -> Moments:
     drift linear in x: every built-in process, reversed with the score of a Gaussian or a
     point.  x0 must be a distribution.  Raises InputError.
     """
+    kept = list(spec.frame_steps)
+    if times is not None:
+        kept = [int(np.argmin(np.abs(spec.grid.times - t))) for t in times]
     slope, offset, g = _linear_drift(spec)
     eta = spec.process.noise if isinstance(spec.process, Reverse) else 1.0
     if not isinstance(spec.x0, Distribution):
         raise InputError("scheme_moments needs x0 as a distribution, got an array")
+    if slope.ndim == 3:
+        return _matrix_recursion(spec, slope, offset, eta * g, kept)
     mean, variance = (np.broadcast_to(m, (spec.dim,)) for m in spec.x0.moments())
     means, variances = [mean], [variance]
     for i, h in enumerate(spec.grid.h):
@@ -56,10 +61,35 @@ def scheme_moments(spec: Specification, times: Array | None = None) -> Moments:
         variance = factor**2 * variance + (eta * g[i]) ** 2 * abs(h)
         means.append(mean)
         variances.append(variance)
-    kept = list(spec.frame_steps)
-    if times is not None:
-        kept = [int(np.argmin(np.abs(spec.grid.times - t))) for t in times]
     return Moments(np.array(means)[kept], np.array(variances)[kept])
+
+
+def _matrix_recursion(
+    spec: Specification, slope: Array, offset: Array, g: Array, kept: list[int]
+) -> Moments:
+    """The same for a matrix: V_{i+1} = (1 + A_i h_i) V_i (1 + A_i h_i)^T + G_i G_i^T |h_i|."""
+    means, covs = scheme_covariances(spec, slope, offset, g)
+    return Moments(means[kept], np.einsum("fjj->fj", covs)[kept].copy())
+
+
+def scheme_covariances(
+    spec: Specification, slope: Array, offset: Array, g: Array
+) -> tuple[Array, Array]:
+    """Mean (S+1, d) and covariance (S+1, d, d) after each step, for the drift slope x + offset."""
+    assert isinstance(spec.x0, Distribution)
+    c = spec.x0.components().full(spec.dim)
+    mean = c.weights @ c.means
+    assert c.covs is not None
+    away = c.means - mean
+    cov = np.einsum("k,kij->ij", c.weights, c.covs + away[:, :, None] * away[:, None, :])
+    means, covs, eye = [mean], [cov], np.eye(spec.dim)
+    for i, h in enumerate(spec.grid.h):
+        factor = eye + slope[i] * h
+        noise = g @ g.T if g.ndim == 2 else g[i] ** 2 * eye
+        mean, cov = factor @ mean + offset[i] * h, factor @ cov @ factor.T + noise * abs(h)
+        means.append(mean)
+        covs.append(cov)
+    return np.array(means), np.array(covs)
 
 
 def _linear_drift(spec: Specification) -> Affine:
@@ -68,6 +98,8 @@ def _linear_drift(spec: Specification) -> Affine:
     law = affine(spec.grid.times[:-1]) if affine else None
     if law is None:
         raise InputError("the drift is not linear in x: there is no exact recursion")
+    if law.slope.ndim == 3:
+        return law  # type: ignore[no-any-return]
     shape = (spec.grid.steps, spec.dim)
     slope, offset = (np.broadcast_to(v.reshape(len(v), -1), shape) for v in law[:2])
     return Affine(slope, offset, law.g)

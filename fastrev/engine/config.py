@@ -27,7 +27,7 @@ from fastrev.engine.describe import TABLES
 from fastrev.engine.functions import Resolved, import_function, put_back, recorded
 from fastrev.engine.lastframe import last_frame
 from fastrev.engine.specification import Options, Specification, checked, specify
-from fastrev.model import check, distribution, moments, process, sde
+from fastrev.model import check, distribution, linear, moments, process, sde
 from fastrev.model.check import InputError
 from fastrev.model.reversal import reverse
 from fastrev.model.score import Score
@@ -40,6 +40,7 @@ PROCESSES = {
         process.VP,
         process.SubVP,
         process.VE,
+        linear.Linear,
         sde.SDE,
     )
 }

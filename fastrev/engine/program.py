@@ -221,6 +221,7 @@ def build(spec: Specification) -> Program:
         draw=draw.function if draw else None,
         draw_names=tuple(draw.params) if draw else (),
         draw_uses=(draw.uses_u, draw.uses_v, draw.uses_z) if draw else (False, False, False),
+        correlated=draw is not None and draw.correlated,
         storage=spec.storage,
         observers=tuple(observers[type(o.observable)] for o in spec.observed.values()),
         structure=terms.structure,

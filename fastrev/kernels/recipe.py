@@ -44,6 +44,7 @@ class Recipe:
     draw: Callable[..., Any] | None = None
     draw_names: tuple[str, ...] = ()
     draw_uses: tuple[bool, bool, bool] = (False, False, False)
+    correlated: bool = False
     storage: str = "float32"
     observers: tuple[Observer, ...] = ()
     structure: Literal["scalar", "diagonal", "matrix"] = "scalar"
@@ -55,7 +56,7 @@ class Recipe:
     def coupled(self) -> bool:
         """Whether all coordinates of a particle are needed at once."""
         tiled = self.score is not None and self.score.shape == "tile"
-        return bool(self.observers) or tiled or self.by_tuple
+        return bool(self.observers) or tiled or self.by_tuple or self.correlated
 
     @property
     def by_tuple(self) -> bool:
@@ -67,7 +68,7 @@ class Recipe:
         """A content hash of everything that is compiled in, None where part of it is opaque."""
         parts = [self.dtype, self.storage, self.noisy, self.combine]
         parts += [self.structure, self.dim, self.rank, self.divergence == "numeric"]
-        parts += [self.draw, self.draw_names, self.draw_uses]
+        parts += [self.draw, self.draw_names, self.draw_uses, self.correlated]
         for part in (self.drift, self.diffusion, self.score, self.divergence):
             if isinstance(part, Part):
                 parts += [part.function, part.names, part.scheduled, part.shape]

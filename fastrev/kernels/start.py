@@ -50,4 +50,23 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
                     v = uniform_at(i, high, _ZERO, address, k0, k1)
                 x[w, l] = real(draw(j, u, v, normal_z, p))
 
-    return start
+    if not recipe.correlated:
+        return start
+
+    @build.own_loop
+    def start_correlated(x, low, high, j0, k0, k1, x0, done, values):
+        start(x, low, high, j0, k0, k1, x0, done, values)
+        p = params(values, 0, 0)
+        for l in range(x.shape[1]):
+            u = uniform_at(_u64(low + _u64(l)), high, _ONE, _INITIAL, k0, k1)
+            k = 0
+            for q in range(len(p.cumulative)):
+                if u > p.cumulative[q]:
+                    k = q + 1
+            for j in range(len(x) - 1, -1, -1):  # downwards: earlier normals are still there
+                total = p.mean[k, j]
+                for q in range(j + 1):
+                    total += p.chol[k, j, q] * x[q, l]
+                x[j, l] = total
+
+    return start_correlated

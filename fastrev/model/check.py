@@ -75,6 +75,20 @@ def positive_array(field: str, value: Any, ndim: Iterable[int]) -> Array:
     return array
 
 
+def covariance(field: str, value: Any, ndim: int) -> Array:
+    """A symmetric positive definite matrix (ndim 2), or several (ndim 3).  Raises InputError."""
+    array = finite_array(field, value, ndim=(ndim,))
+    if array.shape[-1] != array.shape[-2]:
+        raise InputError(f"{field} must be square, got shape {array.shape}")
+    transposed = array.swapaxes(-1, -2)
+    if not np.allclose(array, transposed, rtol=1e-10, atol=1e-14 * float(np.abs(array).max())):
+        raise InputError(f"{field} must be symmetric, got {array.tolist()}")
+    least = float(np.linalg.eigvalsh(array).min())
+    if least <= 0.0:
+        raise InputError(f"{field} must be positive definite, got an eigenvalue {least:g}")
+    return np.asarray(0.5 * (array + transposed))
+
+
 def function(field: str, value: Any) -> types.FunctionType:
     """A plain Python function, taken out of a jitted one.  Raises InputError."""
     plain = getattr(value, "py_func", value)

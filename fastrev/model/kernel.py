@@ -8,6 +8,7 @@ import numpy as np
 
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
+from fastrev.model.unrolled import matrix_drift, matrix_rows
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,11 @@ class Kernel:
 
 
 class Affine(NamedTuple):
-    """b(x,t) = slope x + offset and g(t), at the times asked for: (S,), or (S, d) by coordinate."""
+    """b(x,t) = slope x + offset and g(t), at the times asked for.
+
+    slope and offset (S,), or (S, d) by coordinate; g (S,).  With a matrix: slope
+    (S, d, d), offset (S, d), and g (S,) or a constant (d, m).
+    """
 
     slope: Array
     offset: Array
@@ -81,18 +86,46 @@ def _diffusion(x, t, p):  # type: ignore[no-untyped-def]
     return p.g
 
 
-def affine_terms(affine: Callable[[Array], Affine], noise: float = 1.0) -> Terms:
-    """The terms of a process with a drift linear in x: two multiplications and additions a step."""
+def affine_terms(
+    affine: Callable[[Array], Affine], noise: float = 1.0, first: float = 1.0
+) -> Terms:
+    """The terms of a process with a drift linear in x: two multiplications and additions a step.
+
+    first   a time at which `affine` may be asked for its shape
+    """
+    diffusion = Kernel(_diffusion, schedule=lambda times: {"g": affine(times).g})
 
     def drift(times: Array) -> Mapping[str, Array]:
         law = affine(times)
         return {"slope": law.slope, "offset": law.offset}
 
+    sample = affine(np.array([first]))
+    if sample.slope.ndim == 3:
+        d = sample.slope.shape[1]
+        matrix = sample.g.ndim == 2
+        return Terms(
+            Kernel(matrix_drift(d), schedule=drift, shape="tuple"),
+            constant_matrix(sample.g) if matrix else diffusion,
+            noise=noise,
+            structure="matrix" if matrix else "scalar",
+            rank=sample.g.shape[1] if matrix else None,
+        )
     return Terms(
         Kernel(_affine_drift, schedule=drift),
-        Kernel(_diffusion, schedule=lambda times: {"g": affine(times).g}),
+        diffusion,
         noise=noise,
     )
+
+
+class _Matrix(NamedTuple):
+    """Params of a constant G."""
+
+    g: Array
+
+
+def constant_matrix(g: Array) -> Kernel:
+    """The kernel of a constant G (d, m)."""
+    return Kernel(matrix_rows(*g.shape), _Matrix(g), shape="tuple")
 
 
 def named_params(field: str, params: Any) -> dict[str, Array]:

@@ -1,6 +1,6 @@
 """Gaussian mixtures: density, distribution function, score, moments.
 
-    p(x) = sum_k w_k N(x; m_k, v_k)      (diagonal covariances)
+    p(x) = sum_k w_k N(x; m_k, V_k)
 
 Every closed-form marginal is one of these, with K = 1 for a Gaussian.
 """
@@ -19,17 +19,38 @@ _BLOCK = 1 << 21
 
 @dataclass(frozen=True)
 class Components:
-    """weights (K,) with sum 1, means (K, d), variances (K, d); d = 1 serves every coordinate."""
+    """weights (K,) with sum 1, means (K, d), variances (K, d); d = 1 serves every coordinate.
+
+    covs (K, d, d) where coordinates depend on one another; variances are their diagonals.
+    """
 
     weights: Array
     means: Array
     variances: Array
+    covs: Array | None = None
 
     def affine(self, scale: float, shift: float, variance: float) -> "Components":
         """The law of scale X + shift + N(0, variance)."""
+        covs = self.covs
+        if covs is not None:
+            covs = scale**2 * covs + variance * np.eye(covs.shape[1])
         return Components(
-            self.weights, scale * self.means + shift, scale**2 * self.variances + variance
+            self.weights, scale * self.means + shift, scale**2 * self.variances + variance, covs
         )
+
+    def cholesky(self) -> Array:
+        """Lower triangles L with L L^T = covs, (K, d, d)."""
+        assert self.covs is not None
+        return np.linalg.cholesky(self.covs)
+
+    def full(self, dim: int) -> "Components":
+        """The same with covs, at this dimension."""
+        if self.covs is not None:
+            return self
+        shape = (len(self.weights), dim)
+        means = np.array(np.broadcast_to(self.means, shape))
+        variances = np.array(np.broadcast_to(self.variances, shape))
+        return Components(self.weights, means, variances, variances[:, :, None] * np.eye(dim))
 
 
 def rows(x: ArrayLike) -> tuple[Array, tuple[int, ...]]:
@@ -49,7 +70,7 @@ def moments(c: Components) -> tuple[Array, Array]:
 
 
 def marginal(c: Components, coordinate: int) -> Components:
-    """The law of one coordinate, where the components' coordinates are independent."""
+    """The law of one coordinate."""
     j = min(coordinate, c.means.shape[1] - 1)  # one column serves every coordinate
     return Components(c.weights, c.means[:, [j]], c.variances[:, [j]])
 
@@ -67,7 +88,12 @@ def score(c: Components, x: ArrayLike) -> Array:
     parts = [np.zeros((0, points.shape[1]))]
     for block in _blocks(c, points):
         _, share = _log_density(c, block)
-        parts.append(np.einsum("nk,nkd->nd", share, (c.means - block[:, None, :]) / c.variances))
+        away = c.means - block[:, None, :]
+        if c.covs is None:
+            pull = away / c.variances
+        else:
+            pull = np.einsum("kde,nke->nkd", np.linalg.inv(c.covs), away)
+        parts.append(np.einsum("nk,nkd->nd", share, pull))
     return np.concatenate(parts).reshape(np.shape(x))
 
 
@@ -96,9 +122,15 @@ def _blocks(c: Components, points: Array) -> Iterator[Array]:
 def _log_density(c: Components, points: Array) -> tuple[Array, Array]:
     """log p (N,) and each component's share of it (N, K)."""
     d = points.shape[1]
-    spread = np.broadcast_to(c.variances, (len(c.weights), d))
-    squares = ((points[:, None, :] - c.means) ** 2 / c.variances).sum(axis=2)
-    logs = np.log(c.weights) - 0.5 * (squares + np.log(2 * np.pi * spread).sum(axis=1))
+    away = points[:, None, :] - c.means
+    if c.covs is None:
+        spread = np.broadcast_to(c.variances, (len(c.weights), d))
+        log_volume = np.log(2 * np.pi * spread).sum(axis=1)
+        squares = (away**2 / c.variances).sum(axis=2)
+    else:
+        log_volume = np.linalg.slogdet(2 * np.pi * c.covs)[1]
+        squares = np.einsum("nkd,kde,nke->nk", away, np.linalg.inv(c.covs), away)
+    logs = np.log(c.weights) - 0.5 * (squares + log_volume)
     peak = logs.max(axis=1, keepdims=True)
     shares = np.exp(logs - peak)
     total = shares.sum(axis=1, keepdims=True)

@@ -54,7 +54,16 @@ class Process:
 
     def terms(self, dim: int) -> Terms:
         """Drift and diffusion as kernels."""
-        return affine_terms(self.affine)
+        return affine_terms(self.affine, first=min(1.0, self.horizon))
+
+    def pushed(self, p0: Distribution, times: Array) -> tuple[Array, Array]:
+        """Means (S, K, d) and covariances (S, K, d, d) of p_t's components, for a p0 with covs."""
+        scale, shift, variance = (v[:, None, None] for v in self.transition(times))
+        c = p0.components()
+        assert c.covs is not None
+        eye = np.eye(c.means.shape[1])
+        covs = scale[..., None] ** 2 * c.covs + variance[..., None] * eye
+        return scale * c.means + shift, covs
 
     def marginal(self, p0: Distribution, t: float) -> Distribution:
         """The law of x_t where x_0 has law p0, as a distribution.
@@ -78,6 +87,10 @@ class Process:
 def _pushed(p0: Distribution, scale: float, shift: float, variance: float) -> Distribution:
     """The law of scale X + shift + N(0, variance) for X ~ p0, in p0's own form of dimension."""
     c = p0.components().affine(scale, shift, variance)
+    if c.covs is not None:
+        if len(c.weights) == 1:
+            return Gaussian(c.means[0], cov=c.covs[0])
+        return GaussianMixture(c.weights, c.means, covs=c.covs)
     scalar = p0.dim is None
     means = c.means[:, 0] if scalar else c.means
     stds = np.sqrt(c.variances[:, 0] if scalar else c.variances)

@@ -92,6 +92,8 @@ class Reverse:
         if forward is None or s is None:
             return None
         law = forward(times)
+        if law.slope.ndim == 3 or s[0].ndim == 3:
+            return self._matrix_affine(law, s)
         a = law.g[:, None] ** 2
         f = (law.slope[:, None], law.offset[:, None])
         slope, offset = (
@@ -100,10 +102,20 @@ class Reverse:
         )
         return Affine(slope, offset, law.g)
 
+    def _matrix_affine(self, law: Affine, s: tuple[Array, Array]) -> Affine:
+        """The same where a coordinate depends on others."""
+        d = law.slope.shape[1] if law.slope.ndim == 3 else s[0].shape[1]
+        a = law.g @ law.g.T if law.g.ndim == 2 else _matrix(law.g**2, d)
+        slope = reverse_drift(_matrix(law.slope, d), a @ _matrix(s[0], d), self.correction)  # type: ignore[no-untyped-call]
+        f = np.broadcast_to(law.offset.reshape(len(s[1]), -1), (len(s[1]), d))
+        pull = (a @ np.broadcast_to(s[1], f.shape)[..., None])[..., 0]
+        return Affine(slope, reverse_drift(f, pull, self.correction), law.g)  # type: ignore[no-untyped-call]
+
     def terms(self, dim: int) -> Terms:
         """Drift, diffusion, score and how they combine; one linear drift where it is one."""
-        if self.affine(np.array([min(1.0, self.horizon)])) is not None:
-            return affine_terms(self.affine, self.noise)  # type: ignore[arg-type]
+        first = min(1.0, self.horizon)
+        if self.affine(np.array([first])) is not None:
+            return affine_terms(self.affine, self.noise, first)  # type: ignore[arg-type]
         forward = self.process.terms(dim)
         return Terms(
             forward.drift,
@@ -116,6 +128,15 @@ class Reverse:
             forward.rank,
             forward.divergence,
         )
+
+
+def _matrix(slope: Array, d: int) -> Array:
+    """Slopes (S,), (S, 1), (S, d) or (S, d, d) as matrices (S, d, d)."""
+    if slope.ndim == 3:
+        return slope
+    return np.asarray(np.broadcast_to(slope.reshape(len(slope), -1), (len(slope), d)))[
+        :, :, None
+    ] * np.eye(d)
 
 
 def reverse(process: Any, score: Any, noise: float = 1.0) -> Reverse:

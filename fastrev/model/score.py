@@ -11,6 +11,7 @@ from fastrev.model import check
 from fastrev.model.check import Array, InputError
 from fastrev.model.distribution import Distribution, Empirical, agree
 from fastrev.model.kernel import Kernel, named_params
+from fastrev.model.unrolled import matrix_drift
 
 if TYPE_CHECKING:
     from fastrev.model.process import Process
@@ -66,10 +67,17 @@ class ExactScore:
         return self.p0.dim
 
     def affine(self, times: Array) -> tuple[Array, Array] | None:
-        """Slope -1/v and offset m/v, (S, d), where p_t is a Gaussian N(m, v), else None."""
+        """Slope -1/v and offset m/v, (S, d), where p_t is a Gaussian N(m, v), else None.
+
+        Slope -V^-1 (S, d, d) where the law is N(m, V).
+        """
         c = self.p0.components()
         if len(c.weights) > 1:
             return None
+        if self.full:
+            means, covs = self.process.pushed(self.p0, times)
+            precision = _inverse(covs)[:, 0]
+            return -precision, np.einsum("sij,sj->si", precision, means[:, 0])
         scale, shift, variance = (value[:, None] for value in self.process.transition(times))
         with np.errstate(divide="ignore"):
             precision = 1.0 / (scale**2 * c.variances[0] + variance)
@@ -79,6 +87,10 @@ class ExactScore:
         """The score of one component by coordinate, of several tile by tile."""
         agree(self.p0.dim, dim)
         components = self.p0.components()
+        if len(components.weights) == 1 and self.full:
+            return Kernel(matrix_drift(dim), schedule=self._gaussian_schedule, shape="tuple")
+        if self.full:
+            return Kernel(full_score, schedule=self._full_schedule, shape="tile")
         if len(components.weights) == 1:
             return Kernel(gaussian_score, schedule=self._gaussian_schedule)
         if isinstance(self.p0, Empirical):
@@ -93,6 +105,19 @@ class ExactScore:
             schedule=lambda times: self._mixture_schedule(times, dim),
             shape="tile",
         )
+
+    @property
+    def full(self) -> bool:
+        """Whether coordinates depend on one another."""
+        return hasattr(self.process, "flow") or self.p0.components().covs is not None
+
+    def _full_schedule(self, times: Array) -> Mapping[str, Array]:
+        means, covs = self.process.pushed(self.p0, times)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            volume = np.linalg.slogdet(covs)[1]
+        weights = self.p0.components().weights
+        log_weight = np.log(weights) - 0.5 * volume
+        return {"log_weight": log_weight, "mean": means, "precision": _inverse(covs)}
 
     def _gaussian_schedule(self, times: Array) -> Mapping[str, Array]:
         law = self.affine(times)
@@ -115,17 +140,24 @@ class ExactScore:
         return {"scale": scale, "shift": shift, "precision": 1.0 / variance}
 
 
+def _inverse(covs: Array) -> Array:
+    """The inverse of each matrix, infinite where there is none."""
+    singular = np.linalg.matrix_rank(covs, hermitian=True) < covs.shape[-1]
+    inverse = np.linalg.inv(np.where(singular[..., None, None], np.eye(covs.shape[-1]), covs))
+    return np.where(singular[..., None, None], np.inf, inverse)
+
+
 def gaussian_score(x, t, p):  # type: ignore[no-untyped-def]
     """(m - x)/v."""
     return p.slope * x + p.offset
 
 
-def _softmax_score(count, logit, pull):  # type: ignore[no-untyped-def]
+def _softmax_score(count, logit, gather):  # type: ignore[no-untyped-def]
     """A tile kernel: sum_k share_k pull_k, the shares a softmax of the components' logits.
 
-    count(p)             number of components
-    logit(x, p, k, out)  log w_k N(x; m_k, v_k) up to a constant, for each lane
-    pull(x, p, k, j)     (m_k - x)/v_k for coordinate j
+    count(p)                     number of components
+    logit(x, p, k, out)          log w_k N(x; m_k, v_k) up to a constant, for each lane
+    gather(x, p, k, share, out)  adds share_k (m_k - x)/v_k to each coordinate and lane
     """
 
     def score(x, t, p, out, work):  # type: ignore[no-untyped-def]
@@ -146,9 +178,7 @@ def _softmax_score(count, logit, pull):  # type: ignore[no-untyped-def]
             for l in range(width):
                 share[l] = math.exp(share[l] - peak[l])
                 total[l] += share[l]
-            for j in range(d):
-                for l in range(width):
-                    out[j, l] += share[l] * pull(x[j, l], p, k, j)
+            gather(x, p, k, share, out)
         for j in range(d):
             for l in range(width):
                 out[j, l] = out[j, l] / total[l]
@@ -171,8 +201,30 @@ def _component_logit(x, p, k, out):  # type: ignore[no-untyped-def]
             out[l] -= half * (away * away)
 
 
-def _component_pull(x, p, k, j):  # type: ignore[no-untyped-def]
-    return (p.mean[k, j] - x) * p.precision[k, j]
+def _component_gather(x, p, k, share, out):  # type: ignore[no-untyped-def]
+    for j in range(len(x)):
+        mean, precision = p.mean[k, j], p.precision[k, j]
+        for l in range(len(share)):
+            out[j, l] += share[l] * ((mean - x[j, l]) * precision)
+
+
+def _full_logit(x, p, k, out):  # type: ignore[no-untyped-def]
+    weight = p.log_weight[k]
+    for l in range(len(out)):
+        out[l] = weight
+    for i in range(len(x)):
+        for j in range(len(x)):
+            a, b, half = p.mean[k, i], p.mean[k, j], 0.5 * p.precision[k, i, j]
+            for l in range(len(out)):
+                out[l] -= half * ((x[i, l] - a) * (x[j, l] - b))
+
+
+def _full_gather(x, p, k, share, out):  # type: ignore[no-untyped-def]
+    for j in range(len(x)):
+        for i in range(len(x)):
+            mean, precision = p.mean[k, i], p.precision[k, j, i]
+            for l in range(len(share)):
+                out[j, l] += share[l] * ((mean - x[i, l]) * precision)
 
 
 def _point_count(p):  # type: ignore[no-untyped-def]
@@ -190,12 +242,18 @@ def _point_logit(x, p, k, out):  # type: ignore[no-untyped-def]
             out[l] -= half * (away * away)
 
 
-def _point_pull(x, p, k, j):  # type: ignore[no-untyped-def]
-    return (p.scale * p.points[k, j] + p.shift - x) * p.precision
+def _point_gather(x, p, k, share, out):  # type: ignore[no-untyped-def]
+    for j in range(len(x)):
+        mean, precision = p.scale * p.points[k, j] + p.shift, p.precision
+        for l in range(len(share)):
+            out[j, l] += share[l] * ((mean - x[j, l]) * precision)
 
 
-mixture_score = _softmax_score(_component_count, _component_logit, _component_pull)  # type: ignore[no-untyped-call]
+mixture_score = _softmax_score(_component_count, _component_logit, _component_gather)  # type: ignore[no-untyped-call]
 """The score of a Gaussian mixture, its means, precisions and log weights by step."""
 
-empirical_score = _softmax_score(_point_count, _point_logit, _point_pull)  # type: ignore[no-untyped-call]
+full_score = _softmax_score(_component_count, _full_logit, _full_gather)  # type: ignore[no-untyped-call]
+"""The same with full covariances: precisions are matrices."""
+
+empirical_score = _softmax_score(_point_count, _point_logit, _point_gather)  # type: ignore[no-untyped-call]
 """The score of equally weighted points smoothed by one common variance."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from fastrev.model import check
 from fastrev.model.check import InputError
-from fastrev.model.kernel import Kernel, Terms, named_params
+from fastrev.model.kernel import Kernel, Terms, constant_matrix, named_params
 
 NOISES = ("scalar", "diagonal", "matrix", "general")
 
@@ -97,7 +97,7 @@ class SDE:
         if np.ndim(self.diffusion) == 0:
             constant = float(self.diffusion)
             return Kernel(_constant_diffusion, schedule=lambda times: {"g": 0.0 * times + constant})
-        return Kernel(_make_rows(*self.diffusion.shape), _Matrix(self.diffusion), shape="tuple")
+        return constant_matrix(self.diffusion)
 
     def _rank(self) -> int:
         """m, the number of noises.  Raises InputError where the function is no matrix."""
@@ -115,20 +115,6 @@ class SDE:
                 f"noise = {self.noise!r}; at x = 0.5, t = 0.5 it gave {shape}"
             )
         return int(shape[1])
-
-
-class _Matrix(NamedTuple):
-    """Params of a constant G."""
-
-    g: Any
-
-
-def _make_rows(d: int, m: int) -> Callable[..., Any]:
-    """`(x, t, p)`: the array p.g as d rows of m numbers."""
-    rows = ", ".join(f"({', '.join(f'p.g[{j}, {k}]' for k in range(m))},)" for j in range(d))
-    scope: dict[str, Any] = {}
-    exec(f"def rows(x, t, p):\n    return ({rows},)", scope)
-    return scope["rows"]  # type: ignore[no-any-return]
 
 
 def check_scalar_noise(process: Any, t: float) -> None:
