@@ -6,8 +6,9 @@ turns a loop that calls them into SIMD code at any width, where a call of libm's
 fits (Remez exchange in 50-digit arithmetic) of the expression in each comment.
 
 Every function takes and returns one width: `exp32` float32, `exp64` float64.
-An ulp is that of the exact result.  `BY_WIDTH` maps a dtype name to the
-functions that replace those of `math`, `numpy` and `scipy.special`.
+Errors are the largest seen on some 10^5 random points against 40 digits, rounded
+up, in ulp of the exact result; the tests hold them.  `BY_WIDTH` maps a dtype name
+to the functions that replace those of `math`, `numpy` and `scipy.special`.
 """
 
 from fastrev.kernels.vmath import circular, error, exponential, hyperbolic, logarithm, power
