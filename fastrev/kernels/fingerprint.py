@@ -60,7 +60,8 @@ def environment() -> str:
 def sources() -> str:
     """A hash of this package's own kernels as text."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    room = Path(__file__).parent
+    for path in sorted(room.rglob("*.py"), key=lambda p: p.relative_to(room).as_posix()):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -6,7 +6,9 @@ instruction (or one `llvm.*` intrinsic with correctly rounded, and therefore
 machine-independent, result).
 """
 
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 _U32, _I32, _U64, _I64 = types.uint32, types.int32, types.uint64, types.int64
@@ -23,6 +25,50 @@ def fma(typingctx, a, b, c):
         return builder.fma(*args)
 
     return a(a, a, a), codegen
+
+
+@intrinsic
+def horner(typingctx, x, coefficients):
+    """c0 + c1 x + c2 x² + …, as one chain of fused multiply-adds from the last to the first.
+
+    x and the tuple of coefficients are of one float type.
+    """
+    if x not in (_F32, _F64) or coefficients != types.UniTuple(x, len(coefficients)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        *lower, y = cgutils.unpack_tuple(builder, args[1])
+        for coefficient in reversed(lower):
+            y = builder.fma(y, args[0], coefficient)
+        return y
+
+    return x(x, coefficients), codegen
+
+
+def _exact(name, instruction, count, doc):
+    """An intrinsic of `count` floats of one type that is one exact LLVM operation."""
+
+    def typing(typingctx, a):
+        return (a(a), codegen) if a in (_F32, _F64) else None
+
+    def typing_of_two(typingctx, a, b):
+        return (a(a, b), codegen) if a == b and a in (_F32, _F64) else None
+
+    def codegen(context, builder, signature, args):
+        kind = args[0].type
+        whole = ir.FunctionType(kind, [kind] * count)
+        fn = builder.module.declare_intrinsic(instruction, [kind], whole)
+        return builder.call(fn, args)
+
+    chosen = typing if count == 1 else typing_of_two
+    chosen.__name__ = name
+    chosen.__doc__ = doc
+    return intrinsic(chosen)
+
+
+square_root = _exact("square_root", "llvm.sqrt", 1, "The square root, correctly rounded.")
+magnitude = _exact("magnitude", "llvm.fabs", 1, "|a|, the sign bit cleared.")
+with_sign = _exact("with_sign", "llvm.copysign", 2, "The magnitude of a with the sign bit of b.")
 
 
 @intrinsic

@@ -2,7 +2,7 @@
 
 What a user writes with `math.exp` and float literals is compiled with
 
-- `math.*` and `np.*` elementary functions bound to those of `vmath`,
+- elementary functions of `math`, `numpy` and `scipy.special` bound to those of `vmath`,
 - float literals, globals and closure values in the kernel's own dtype (Numba
   would take them as float64 and do the whole expression in double precision),
 - plain Python helpers, wherever they live, compiled along.
@@ -10,7 +10,7 @@ What a user writes with `math.exp` and float literals is compiled with
 The function itself is not touched.
 """
 
-import math
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +20,16 @@ import numpy as np
 from fastrev.kernels.fingerprint import code_names, plain_function
 from fastrev.kernels.jit import loop, scalar
 from fastrev.kernels.vmath import BY_WIDTH
+
+_SHARED = ["exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt"]
+_FAST_NAMES: dict[str, dict[str, str]] = {
+    "math": {name: name for name in [*_SHARED, "atan", "pow", "erf", "erfc"]},
+    "numpy": {name: name for name in [*_SHARED, "atan", "pow", "logaddexp"]}
+    | {"arctan": "atan", "power": "pow"},
+    "scipy.special": {name: name for name in ("expm1", "log1p", "erf", "erfc")}
+    | {"expit": "sigmoid"},
+}
+"""What each library calls the functions of `vmath`."""
 
 
 class NotAKernelError(ValueError):
@@ -69,6 +79,8 @@ class Specialiser:
         names, attributes = code_names(code)
         self._done[id(plain)] = plain  # a function that calls itself: left to Numba to refuse
         scope = dict(plain.__globals__)
+        if "float" in names and not any(_is_number(c) for c in code.co_consts):
+            scope.setdefault("float", float)  # float("inf") is left to Numba
         scope.update({n: self._value(scope[n], attributes) for n in names & scope.keys()})
         cells = tuple(
             types.CellType(self._value(cell.cell_contents, attributes))
@@ -108,9 +120,13 @@ class Specialiser:
             return value.astype(self.dtype)
         if str(getattr(value, "__module__", "")).partition(".")[0] == "random":
             raise NotAKernelError(_NO_RANDOM)
-        for name, fast in self._fast.items():
-            if value is getattr(math, name) or value is getattr(np, name):
-                return fast
+        if value is float:
+            return self.dtype.type
+        for library, names in _FAST_NAMES.items():
+            module = sys.modules.get(library)  # a library that nobody imported is not asked
+            for theirs, ours in names.items():
+                if value is getattr(module, theirs, self):
+                    return self._fast[ours]
         if plain_function(value) is not None:
             return self._compile(value, scalar)
         return self._literal(value)
@@ -122,10 +138,13 @@ class Specialiser:
         ):
             raise NotAKernelError(_NO_RANDOM)
         stand_in = types.ModuleType(module.__name__)
+        fast = _FAST_NAMES.get(module.__name__, {})
         for name in attributes & set(dir(module)):
             value = getattr(module, name)
-            if module in (math, np):
-                value = self._fast.get(name, self._literal(value))
+            if name in fast:
+                value = self._fast[fast[name]]
+            elif module.__name__ in ("math", "numpy"):
+                value = self._literal(value)
             elif value is not module:
                 value = self._value(value, attributes)
             setattr(stand_in, name, value)
@@ -136,3 +155,11 @@ _NO_RANDOM = (
     "a kernel must not draw random numbers of its own: the noise is the engine's, "
     "addressed by seed, particle and step"
 )
+
+
+def _is_number(constant: Any) -> bool:
+    """Whether this is a text that `float` would read."""
+    try:
+        return isinstance(constant, str) and bool(repr(float(constant)))
+    except ValueError:
+        return False
