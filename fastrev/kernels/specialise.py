@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from fastrev.kernels.compiler import user_loop, user_scalar
 from fastrev.kernels.fingerprint import code_names, plain_function
 from fastrev.kernels.jit import loop, scalar
 from fastrev.kernels.vmath import BY_WIDTH
@@ -51,11 +52,11 @@ class Specialiser:
 
     def scalar(self, function: Callable[..., Any]) -> Any:
         """A jitted function of numbers, inlined where it is called."""
-        return self._compile(function, scalar)
+        return self._compile(function, user_scalar)
 
     def loop(self, function: Callable[..., Any]) -> Any:
         """A jitted function with loops over arrays."""
-        return self._compile(function, loop)
+        return self._compile(function, user_loop)
 
     def own_scalar(self, function: Callable[..., Any]) -> Any:
         """`scalar` for a function of this package, as it is."""
@@ -128,7 +129,7 @@ class Specialiser:
                 if value is getattr(module, theirs, self):
                     return self._fast[ours]
         if plain_function(value) is not None:
-            return self._compile(value, scalar)
+            return self._compile(value, user_scalar)
         return self._literal(value)
 
     def _module(self, module: types.ModuleType, attributes: set[str]) -> types.ModuleType:

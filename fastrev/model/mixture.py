@@ -41,7 +41,7 @@ class Components:
     def cholesky(self) -> Array:
         """Lower triangles L with L L^T = covs, (K, d, d)."""
         assert self.covs is not None
-        return np.linalg.cholesky(self.covs)
+        return np.asarray(np.linalg.cholesky(self.covs))
 
     def full(self, dim: int) -> "Components":
         """The same with covs, at this dimension."""

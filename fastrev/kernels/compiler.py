@@ -1,0 +1,121 @@
+"""How a user's function is compiled: in its kernel's own precision.
+
+Numba computes `2 * x` with x float32 in float64, because an int64 does not fit a
+float32, and `x ** 0.7` by libm's `pow`.  Both halve or end vectorisation.  One
+pass after type inference makes the integer operand a float of the other's
+type, and the power a call of vmath's; then types are inferred anew.
+"""
+
+import operator
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numba.core import ir
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.ir_utils import build_definitions
+from numba.core.typed_passes import NopythonTypeInference
+
+from fastrev.kernels.vmath import BY_WIDTH
+
+_ARITHMETIC = {operator.add, operator.sub, operator.mul, operator.truediv}
+_ARITHMETIC |= {operator.iadd, operator.isub, operator.imul, operator.itruediv}
+_COMPARISONS = {operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne}
+_POWERS = {operator.pow, operator.ipow}
+_REAL = {types.float32: np.float32, types.float64: np.float64}
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class OwnPrecision(FunctionPass):
+    """Integers beside floats become floats of that width; powers become vmath's."""
+
+    _name = "own_precision"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        """Whether anything was rewritten."""
+        changed = False
+        while self._rewrite_once(state):
+            state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+            state.return_type = None  # inferred before; it may be narrower now
+            NopythonTypeInference().run_pass(state)
+            changed = True
+        return changed
+
+    def _rewrite_once(self, state: Any) -> bool:
+        """What can be said by the types known so far; narrower ones may show more."""
+        changed = False
+        for block in state.func_ir.blocks.values():
+            body: list[Any] = []
+            for statement in block.body:
+                before = len(body)
+                rewritten = self._rewritten(statement, state.typemap, block.scope, body)
+                changed = changed or len(body) > before
+                body.append(rewritten)
+            block.body = body
+        return changed
+
+    def _rewritten(self, statement: Any, typemap: Any, scope: Any, body: list[Any]) -> Any:
+        """The statement; what it needs before it is added to body."""
+        value = getattr(statement, "value", None)
+        if not isinstance(value, ir.Expr) or value.op not in ("binop", "inplace_binop"):
+            return statement
+        operands = [value.lhs, value.rhs]
+        kinds = [typemap[v.name] for v in operands]
+        real = next((k for k in kinds if k in _REAL), None)
+        whole = [isinstance(k, types.Integer | types.IntegerLiteral) for k in kinds]
+        if real is None:
+            return statement
+        meet = value.fn in _ARITHMETIC | _COMPARISONS and any(whole)
+        if real == types.float32 and (meet or (value.fn in _POWERS and whole[0])):
+            side = whole.index(True)
+            operands[side] = self._call(_REAL[real], operands[side:][:1], scope, body, value.loc)
+            return self._with(statement, value, operands)
+        if value.fn in _POWERS and all(k in _REAL for k in kinds):
+            power = BY_WIDTH[str(real)]["pow"]
+            return ir.Assign(
+                ir.Expr.call(self._global(power, scope, body, value.loc), operands, (), value.loc),
+                statement.target,
+                statement.loc,
+            )
+        return statement
+
+    def _with(self, statement: Any, value: Any, operands: list[Any]) -> Any:
+        if value.op == "binop":
+            new = ir.Expr.binop(value.fn, *operands, value.loc)
+        else:
+            new = ir.Expr.inplace_binop(value.fn, value.immutable_fn, *operands, value.loc)
+        return ir.Assign(new, statement.target, statement.loc)
+
+    def _call(self, function: Any, args: list[Any], scope: Any, body: list[Any], loc: Any) -> Any:
+        result = scope.redefine("$own_precision", loc)
+        call = ir.Expr.call(self._global(function, scope, body, loc), args, (), loc)
+        body.append(ir.Assign(call, result, loc))
+        return result
+
+    def _global(self, function: Any, scope: Any, body: list[Any], loc: Any) -> Any:
+        name = scope.redefine("$own_function", loc)
+        body.append(ir.Assign(ir.Global(function.__name__, function, loc), name, loc))
+        return name
+
+
+class KernelCompiler(CompilerBase):
+    """Numba's pipeline with `OwnPrecision` after type inference."""
+
+    def define_pipelines(self) -> list[Any]:
+        """One pipeline, without object mode."""
+        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        manager.add_pass_after(OwnPrecision, NopythonTypeInference)
+        manager.finalize()
+        return [manager]
+
+
+user_scalar = numba.njit(error_model="numpy", forceinline=True, pipeline_class=KernelCompiler)
+"""`jit.scalar` for a user's function."""
+
+user_loop = numba.njit(error_model="numpy", nogil=True, pipeline_class=KernelCompiler)
+"""`jit.loop` for a user's function."""
