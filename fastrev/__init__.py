@@ -20,6 +20,7 @@ from fastrev.engine.simulate import simulate
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Empirical, Gaussian, GaussianMixture, Point, Uniform
 from fastrev.model.linear import Linear
+from fastrev.model.method import EulerMaruyama, Heun, Milstein
 from fastrev.model.moments import Moments
 from fastrev.model.process import VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 from fastrev.model.reversal import Reverse, reverse
@@ -35,10 +36,13 @@ __all__ = [
     "VP",
     "Brownian",
     "Empirical",
+    "EulerMaruyama",
     "Gaussian",
     "GaussianMixture",
+    "Heun",
     "InputError",
     "Linear",
+    "Milstein",
     "Moments",
     "OrnsteinUhlenbeck",
     "Point",

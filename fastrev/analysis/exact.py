@@ -47,6 +47,8 @@ def scheme_moments(spec: Specification, times: Array | None = None) -> Moments:
     kept = list(spec.frame_steps)
     if times is not None:
         kept = [int(np.argmin(np.abs(spec.grid.times - t))) for t in times]
+    if spec.method == "heun":
+        raise InputError("the exact recursion is Euler-Maruyama's, and this run took Heun steps")
     slope, offset, g = _linear_drift(spec)
     eta = spec.process.noise if isinstance(spec.process, Reverse) else 1.0
     if not isinstance(spec.x0, Distribution):

@@ -18,6 +18,7 @@ from fastrev.engine.specification import Specification
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Distribution, Draw
 from fastrev.model.kernel import Kernel
+from fastrev.model.method import check_method
 from fastrev.model.moments import Moments
 from fastrev.model.sde import check_scalar_noise
 
@@ -201,6 +202,7 @@ def build(spec: Specification) -> Program:
     real = np.dtype(spec.dtype).type
     terms = spec.process.terms(spec.dim)
     check_scalar_noise(spec.process, float(spec.grid.times[0]))
+    check_method(spec.method, terms.structure, terms.divergence is not None)
     roles = {"drift": terms.drift, "diffusion": terms.diffusion}
     if terms.score is not None:
         roles["score"] = terms.score
@@ -224,12 +226,13 @@ def build(spec: Specification) -> Program:
         correlated=draw is not None and draw.correlated,
         storage=spec.storage,
         observers=tuple(observers[type(o.observable)] for o in spec.observed.values()),
+        method=spec.method,
         structure=terms.structure,
         dim=spec.dim if any(kernel.shape == "tuple" for kernel in roles.values()) else None,
         rank=terms.rank or spec.dim,
     )
     h = spec.grid.h
-    scalars = (spec.grid.times[:-1], h, terms.noise * np.sqrt(np.abs(h)))
+    scalars = (spec.grid.times, h, terms.noise * np.sqrt(np.abs(h)))
     values = _draw_values(draw, real)
     steps = tuple(v.astype(real) for v in scalars)
     content = recipe.fingerprint()
@@ -263,14 +266,18 @@ def _part(
 ) -> tuple[Any, tuple[Any, ...]]:
     """A kernel's Part and the values of its parameters, in the run's dtype."""
     constants = kernel.constants()
-    scheduled = kernel.scheduled(spec.grid.times[:-1])
+    times = spec.grid.times[:-1]
+    if spec.method == "heun":  # its second stage is at the next time, but never at 0 in reverse
+        last = spec.grid.end if not spec.reverse or spec.grid.end > 0.0 else times[-1]
+        times = np.append(times, last)
+    scheduled = kernel.scheduled(times)
     if kernel.shape == "coordinate":
         scheduled = {name: _per_coordinate(v, spec.dim) for name, v in scheduled.items()}
     for name, values in scheduled.items():
         with np.errstate(over="ignore"):
             by_time = np.isfinite(values.astype(real)).reshape(len(values), -1).all(axis=1)
         if not by_time.all():
-            t = float(spec.grid.times[int(np.argmin(by_time))])
+            t = float(times[int(np.argmin(by_time))])
             raise InputError(
                 f"the process is singular on the time grid: {role}.{name} is not finite at "
                 f"t = {t:g}; a score is singular where the law is a point"

@@ -17,6 +17,7 @@ from fastrev.engine.run import Run
 from fastrev.engine.shards import shards
 from fastrev.engine.specification import Options, Specification, checked, specify
 from fastrev.model.check import InputError
+from fastrev.model.method import method_name
 from fastrev.model.timegrid import TimeGrid
 
 
@@ -30,7 +31,7 @@ def simulate(
     seed: int | None = None,
     dtype: Any = "float32",
     frames: int | Sequence[float] = 2,
-    method: str = "euler-maruyama",
+    method: Any = "euler-maruyama",
     observe: Any = (),
     out: str | Path | None = None,
     shard_size: int | None = None,
@@ -56,7 +57,8 @@ def simulate(
     dtype       "float32" or "float64"
     frames      how many to keep, first and last included, the times to keep, or
                 {"every": k} for each k-th step and the last; 0 for observables only
-    method      "euler-maruyama"
+    method      "euler-maruyama", "milstein" or "heun", or an object: Heun(); its docstring
+                says for which noise it is and its orders
     observe     what to measure while it runs: Moments(), several in a list, or a dict
                 of names; see `run.observables`
     out         HDF5 file to stream frames to; None keeps them in memory
@@ -79,7 +81,7 @@ def simulate(
         "seed": seed,
         "dtype": _dtype_name(dtype),
         "frames": frames,
-        "method": method,
+        "method": method_name(method),
         "shard_size": shard_size,
         "storage": None if storage is None else _dtype_name(storage),
         "keep": _keep_ids(keep),

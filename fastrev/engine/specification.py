@@ -72,7 +72,7 @@ class Options(BaseModel):
     frames: When | Literal[0] = 2
     keep: Count | KeepIds | Annotated[list[int], Field(min_length=1)] = 1
     storage: Literal["float16", "float32", "float64"] | None = None
-    method: Literal["euler-maruyama"] = "euler-maruyama"
+    method: Literal["euler-maruyama", "milstein", "heun"] = "euler-maruyama"
     shard_size: Count | None = None
 
     def time_grid(self) -> TimeGrid:

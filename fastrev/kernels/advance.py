@@ -5,14 +5,15 @@ With a = G G^T, the drift of a step is combine(f, pull, c), where pull = div a +
 
 from typing import Any
 
+from fastrev.kernels.heun import Compiled, make_heun_coordinates, make_two_stages
 from fastrev.kernels.parts import forward_drift, make_central, make_part, square
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
-from fastrev.kernels.steppers import euler, euler_maruyama
+from fastrev.kernels.steppers import euler, euler_maruyama, milstein
 
 
 def make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
-    """`advance(x, z, s, work, i, j0, t, h, root, c, tables)`: step i for a tile, in place."""
+    """`advance(x, z, s, work, i, j0, times, h, root, c, tables)`: step i for a tile, in place."""
     if recipe.by_tuple:
         from fastrev.kernels.advance_tuples import make_advance_tuples
 
@@ -27,10 +28,11 @@ def _make_advance_coordinates(recipe: Recipe, build: Specialiser, real: Any) -> 
     score, score_params = make_part(recipe.score, build)
     pull, pull_params = _make_pull(recipe, diffusion, diffusion_params, build, real)
     combine = build.scalar(recipe.combine) if recipe.combine else forward_drift
-    step = euler_maruyama if recipe.noisy else euler
+    step = _make_step(recipe, diffusion, build, real)
 
     @build.own_loop
-    def advance_coordinates(x, z, s, work, i, j0, t, h, root, c, tables):
+    def advance_coordinates(x, z, s, work, i, j0, times, h, root, c, tables):
+        t = times[i]
         for w in range(len(x)):
             f_p = drift_params(tables[0], i, j0 + w)
             g_p = diffusion_params(tables[1], i, j0 + w)
@@ -42,10 +44,11 @@ def _make_advance_coordinates(recipe: Recipe, build: Specialiser, real: Any) -> 
                 f = real(drift(v, t, f_p))
                 g = real(diffusion(v, t, g_p))
                 b = combine(f, pull(v, t, d_p, g, real(score(v, t, s_p))), c)
-                row[l] = step(v, b, g, h, root, noise[l])
+                row[l] = step(v, t, g_p, b, g, h, root, noise[l])
 
     @build.own_loop
-    def advance_with_tile_score(x, z, s, work, i, j0, t, h, root, c, tables):
+    def advance_with_tile_score(x, z, s, work, i, j0, times, h, root, c, tables):
+        t = times[i]
         score(x, t, score_params(tables[2], i, j0), s, work)
         for j in range(len(x)):
             f_p = drift_params(tables[0], i, j)
@@ -57,10 +60,40 @@ def _make_advance_coordinates(recipe: Recipe, build: Specialiser, real: Any) -> 
                 f = real(drift(v, t, f_p))
                 g = real(diffusion(v, t, g_p))
                 b = combine(f, pull(v, t, d_p, g, scores[l]), c)
-                row[l] = step(v, b, g, h, root, noise[l])
+                row[l] = step(v, t, g_p, b, g, h, root, noise[l])
 
     tiled = recipe.score is not None and recipe.score.shape == "tile"
-    return advance_with_tile_score if tiled else advance_coordinates
+    one_stage = advance_with_tile_score if tiled else advance_coordinates
+    if recipe.method != "heun":
+        return one_stage
+    parts = Compiled(
+        drift, drift_params, diffusion, diffusion_params, score, score_params, combine, tiled
+    )
+    return make_two_stages(make_heun_coordinates(parts, build, real), one_stage, build)
+
+
+def _make_step(recipe: Recipe, diffusion: Any, build: Specialiser, real: Any) -> Any:
+    """`step(x, t, g_p, b, g, h, root, z)`: a step of one stage."""
+    if recipe.method == "milstein" and recipe.noisy and recipe.structure == "diagonal":
+
+        @build.own_scalar
+        def g_of(x, t, p):
+            return real(diffusion(x, t, p))
+
+        central = make_central(g_of, real, build)
+
+        @build.own_scalar
+        def milstein_step(x, t, g_p, b, g, h, root, z):
+            return milstein(x, b, g, central(x, t, g_p), h, root, z)
+
+        return milstein_step
+    plain = euler_maruyama if recipe.noisy else euler
+
+    @build.own_scalar
+    def plain_step(x, t, g_p, b, g, h, root, z):
+        return plain(x, b, g, h, root, z)
+
+    return plain_step
 
 
 def _make_pull(

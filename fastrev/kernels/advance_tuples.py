@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from fastrev.kernels.heun import Compiled, make_heun_tuples, make_two_stages
 from fastrev.kernels.jit import scalar
 from fastrev.kernels.parts import central_step, forward_drift, make_part, square
 from fastrev.kernels.recipe import Part, Recipe
 from fastrev.kernels.specialise import Specialiser
-from fastrev.kernels.steppers import euler, euler_maruyama
+from fastrev.kernels.steppers import euler, euler_maruyama, milstein
 from fastrev.kernels.tuples import (
     make_column,
     make_each,
@@ -18,7 +19,7 @@ from fastrev.kernels.tuples import (
 
 
 def make_advance_tuples(recipe: Recipe, build: Specialiser, real: Any) -> Any:
-    """`advance(x, z, s, work, i, j0, t, h, root, c, tables)`: step i for a tile, in place."""
+    """`advance(x, z, s, work, i, j0, times, h, root, c, tables)`: step i for a tile, in place."""
     assert recipe.dim is not None
     d, m = recipe.dim, recipe.rank
     make = _Vectors(d, build, real)
@@ -26,16 +27,16 @@ def make_advance_tuples(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     noise = _Noise(recipe, make)
     pull, pull_params = _make_pull(recipe, make, noise)
     combine = make_each(build.scalar(recipe.combine) if recipe.combine else forward_drift, d)
-    step = make_each(euler_maruyama if recipe.noisy else euler, d)
+    step = _make_step(recipe, make, noise)
     column, column_z, put = make_column(d), make_column(m), make_put(d)
-    diffusion, diffusion_params, spread = noise.function, noise.params, noise.spread
+    diffusion, diffusion_params = noise.function, noise.params
     tiled = recipe.score is not None and recipe.score.shape == "tile"
     tile_score, tile_params = make_part(recipe.score if tiled else None, build)
     score, score_params = make.function(None if tiled else recipe.score, "the score")
-    unit = real(1.0)
 
     @build.own_loop
-    def advance_tuples(x, z, s, work, i, j0, t, h, root, c, tables):
+    def advance_tuples(x, z, s, work, i, j0, times, h, root, c, tables):
+        t = times[i]
         f_p = drift_params(tables[0], i)
         g_p = diffusion_params(tables[1], i)
         s_p = score_params(tables[2], i)
@@ -44,10 +45,11 @@ def make_advance_tuples(recipe: Recipe, build: Specialiser, real: Any) -> Any:
             v = column(x, l)
             g = diffusion(v, t, g_p)
             b = combine((drift(v, t, f_p), pull(v, t, d_p, g, score(v, t, s_p)), c))
-            put(x, l, step((v, b, spread(g, column_z(z, l)), h, root, unit)))
+            put(x, l, step(v, t, g_p, b, g, h, root, column_z(z, l)))
 
     @build.own_loop
-    def advance_tuples_with_tile_score(x, z, s, work, i, j0, t, h, root, c, tables):
+    def advance_tuples_with_tile_score(x, z, s, work, i, j0, times, h, root, c, tables):
+        t = times[i]
         tile_score(x, t, tile_params(tables[2], i, 0), s, work)
         f_p = drift_params(tables[0], i)
         g_p = diffusion_params(tables[1], i)
@@ -56,9 +58,56 @@ def make_advance_tuples(recipe: Recipe, build: Specialiser, real: Any) -> Any:
             v = column(x, l)
             g = diffusion(v, t, g_p)
             b = combine((drift(v, t, f_p), pull(v, t, d_p, g, column(s, l)), c))
-            put(x, l, step((v, b, spread(g, column_z(z, l)), h, root, unit)))
+            put(x, l, step(v, t, g_p, b, g, h, root, column_z(z, l)))
 
-    return advance_tuples_with_tile_score if tiled else advance_tuples
+    one_stage = advance_tuples_with_tile_score if tiled else advance_tuples
+    if recipe.method != "heun":
+        return one_stage
+    used_score, used_params = (tile_score, tile_params) if tiled else (score, score_params)
+    parts = Compiled(
+        drift, drift_params, diffusion, diffusion_params, used_score, used_params, combine, tiled
+    )
+    two_stages = make_heun_tuples(parts, noise.squared, noise.spread, (d, m), build, real)
+    return make_two_stages(two_stages, one_stage, build)
+
+
+def _make_step(recipe: Recipe, make: "_Vectors", noise: "_Noise") -> Any:
+    """`step(v, t, g_p, b, g, h, root, z)`: a step of one stage, d numbers."""
+    d, unit, spread = make.d, make.real(1.0), noise.spread
+    if recipe.method == "milstein" and recipe.noisy and noise.structure == "diagonal":
+        each, slopes = make_each(milstein, d), _make_slopes(make, noise)
+
+        @scalar
+        def milstein_step(v, t, g_p, b, g, h, root, z):
+            return each((v, b, g, slopes(v, t, g_p), h, root, z))
+
+        return milstein_step
+    plain = make_each(euler_maruyama if recipe.noisy else euler, d)
+
+    @scalar
+    def plain_step(v, t, g_p, b, g, h, root, z):
+        return plain((v, b, spread(g, z), h, root, unit))
+
+    return plain_step
+
+
+def _make_slopes(make: "_Vectors", noise: "_Noise") -> Any:
+    """`slopes(v, t, p)`: dg_j/dx_j of a diagonal G."""
+    total = None
+    for j in range(make.d):
+        total = _added(total, _make_derivative(j, _own_entry(j, make.d), make, noise), make.d)
+    return total
+
+
+def _own_entry(j: int, d: int) -> Any:
+    """`own_entry(g)`: g_j alone, as d numbers."""
+    only = make_only(j, d)
+
+    @scalar
+    def own_entry(g):
+        return only(g[j])
+
+    return own_entry
 
 
 class _Vectors:
@@ -232,7 +281,8 @@ def _make_numeric(recipe: Recipe, make: _Vectors, noise: _Noise) -> Any:
     """`divergence(v, t, p)`: sum_j d a_ij / dx_j, as `parts.make_central` differentiates."""
     total = None
     for j in range(make.d):
-        total = _added(total, _make_derivative(j, recipe, make, noise), make.d)
+        column_of = _make_column_of(j, recipe, make.d)
+        total = _added(total, _make_derivative(j, column_of, make, noise), make.d)
     return total
 
 
@@ -248,20 +298,19 @@ def _added(earlier: Any, derivative: Any, d: int) -> Any:
     return total
 
 
-def _make_derivative(j: int, recipe: Recipe, make: _Vectors, noise: _Noise) -> Any:
-    """`derivative(v, t, p)`: d/dx_j of column j of a = G G^T, as d numbers."""
+def _make_derivative(j: int, part_of: Any, make: _Vectors, noise: _Noise) -> Any:
+    """`derivative(v, t, p)`: d/dx_j of part_of(G), d numbers."""
     d, real, diffusion = make.d, make.real, noise.function
     replaced, slope = make_replaced(j), make_each(_slope, d)
     third, one = central_step(real), real(1.0)
-    column_of = _make_column_of(j, recipe, d)
 
     @scalar
     def derivative(v, t, p):
         size = abs(v[j])
         e = third * (size if size > one else one)
         above, below = v[j] + e, v[j] - e
-        high = column_of(diffusion(replaced(v, above), t, p))
-        low = column_of(diffusion(replaced(v, below), t, p))
+        high = part_of(diffusion(replaced(v, above), t, p))
+        low = part_of(diffusion(replaced(v, below), t, p))
         return slope((high, low, above - below))
 
     return derivative

@@ -111,3 +111,15 @@ f64_of_i64 = _conversion("f64_of_i64", _I64, _F64, "sitofp", "int64 to float64, 
 low_word = _conversion("low_word", _U64, _U32, "trunc", "The low 32 bits.")
 i32_of_u32 = _conversion("i32_of_u32", _U32, _I32, "bitcast", "The same 32 bits, signed.")
 i64_of_u64 = _conversion("i64_of_u64", _U64, _I64, "bitcast", "The same 64 bits, signed.")
+
+
+@intrinsic
+def half_of(typingctx, a):
+    """a/2, of a's own width."""
+    if a not in (_F32, _F64):
+        return None
+
+    def codegen(context, builder, signature, args):
+        return builder.fmul(args[0], args[0].type(0.5))
+
+    return a(a), codegen

@@ -49,6 +49,7 @@ class Recipe:
     observers: tuple[Observer, ...] = ()
     structure: Literal["scalar", "diagonal", "matrix"] = "scalar"
     divergence: Part | Literal["numeric"] | None = None
+    method: str = "euler-maruyama"
     dim: int | None = None
     rank: int = 1
 
@@ -67,7 +68,7 @@ class Recipe:
     def fingerprint(self) -> str | None:
         """A content hash of everything that is compiled in, None where part of it is opaque."""
         parts = [self.dtype, self.storage, self.noisy, self.combine]
-        parts += [self.structure, self.dim, self.rank, self.divergence == "numeric"]
+        parts += [self.method, self.structure, self.dim, self.rank, self.divergence == "numeric"]
         parts += [self.draw, self.draw_names, self.draw_uses, self.correlated]
         for part in (self.drift, self.diffusion, self.score, self.divergence):
             if isinstance(part, Part):

@@ -63,7 +63,7 @@ def _make_run(advance: Any, start: Any, leave: Any, recipe: Recipe, build: Speci
     kept         which of the particles are kept, increasing; empty for all
     x0           (count, d) initial states, or (0, 0)
     width, tile  coordinates and particles that a tile holds
-    t, h, root   (S,) forward time, signed step, sqrt|h| times the noise factor
+    t, h, root   (S+1,) forward time, (S,) signed step, (S,) sqrt|h| times the noise factor
     c            the score's factor in the drift
     tables       parameters of drift, diffusion and score
     values       parameters of the initial draw
@@ -71,6 +71,7 @@ def _make_run(advance: Any, start: Any, leave: Any, recipe: Recipe, build: Speci
     Returns the number of coordinates whose final value is not finite.
     """
     noisy = recipe.noisy
+    stages = 3 if recipe.method == "heun" else 1  # scores, predicted state, drift there
     rank = recipe.rank if recipe.by_tuple else 0
     room = _make_room(np.dtype(recipe.dtype).type, build)
     fill = fill_normals[recipe.dtype]
@@ -99,10 +100,10 @@ def _make_run(advance: Any, start: Any, leave: Any, recipe: Recipe, build: Speci
         values,
     ):
         d = frames.shape[2]
-        steps = len(t)
+        steps = len(h)
         k0, k1 = _u64(seed & _LOW), _u64(seed >> _HALF)
         x_room = room(width * tile)
-        s_room = room(width * tile)
+        s_room = room(stages * width * tile)
         work_room = room(3 * tile)
         ranks = rank if rank else width  # noises of a particle, or of the coordinates at hand
         z_room = room(BLOCK_STEPS * ranks * tile)
@@ -116,7 +117,7 @@ def _make_run(advance: Any, start: Any, leave: Any, recipe: Recipe, build: Speci
             size = min(tile, count - done, np.int64(_LOW - low) + 1)
             # contiguous at every size, or the loops over lanes would not vectorise
             x = x_room[: width * size].reshape((width, size))
-            s = s_room[: width * size].reshape((width, size))
+            s = s_room[: stages * width * size].reshape((stages * width, size))
             work = work_room[: 3 * size].reshape((3, size))
             z = z_room[: BLOCK_STEPS * ranks * size].reshape((BLOCK_STEPS, ranks, size))
             q1 = q0
@@ -140,7 +141,7 @@ def _make_run(advance: Any, start: Any, leave: Any, recipe: Recipe, build: Speci
                             address = _u64(_STEP | _u64(j0 + w))
                             fill(z, w, low, high, block, address, k0, k1)
                     for i in range(i0, min(i0 + BLOCK_STEPS, steps)):
-                        advance(x, z[i - i0], s, work, i, j0, t[i], h[i], root[i], c, tables)
+                        advance(x, z[i - i0], s, work, i, j0, t, h[i], root[i], c, tables)
                         if k < len(due) and due[k] == i + 1:
                             leave(
                                 k, frames, frame_rows, a, j0, x, lanes, done, len(kept) == 0,
