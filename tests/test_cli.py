@@ -187,13 +187,20 @@ def test_interrupt_is_told(tmp_path):
         "[run]\nn = 1_000_000_000\nsteps = 1000\nkeep = 1000\nshard_size = 100_000\n"
     )
     command = [sys.executable, "-m", "fastrev.cli", "run", "c.toml"]
-    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        # a shell's background jobs ignore the signal, and hand that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
     while not (tmp_path / "c.h5").exists():
         time.sleep(0.05)
         assert child.poll() is None
     time.sleep(1.0)
     child.send_signal(signal.SIGINT)
-    _, told = child.communicate(timeout=60)
+    try:
+        _, told = child.communicate(timeout=60)
+    finally:
+        child.kill()
     assert child.returncode == 130
     assert "interrupted; shards committed to a file are kept" in told
     assert fr.open(tmp_path / "c.h5").n > 0

@@ -45,7 +45,7 @@ CASES = {
     "seed negative": (lambda: run(seed=-1), "seed: .*greater than or equal to 0, got -1"),
     "seed large": (lambda: run(seed=2**64), "seed: .*less than"),
     "dtype": (lambda: run(dtype="float16"), "dtype: .*'float32' or 'float64', got 'float16'"),
-    "method": (lambda: run(method="heun"), "method: .*'euler-maruyama', got 'heun'"),
+    "method": (lambda: run(method="hoin"), "method: 'hoin' is not known: did you mean 'heun'"),
     "frames one": (lambda: run(frames=1), "frames: .*got 1"),
     "frames many": (lambda: run(frames=99), "frames must be at most steps \\+ 1 = 6, got 99"),
     "frames outside": (lambda: run(frames=[0.5, 7.0]), "frames must be times .*got 7.0"),

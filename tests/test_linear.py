@@ -72,10 +72,9 @@ def test_draws(law):
     assert np.abs(z_of(m.cov[0], cov * [[1, -1], [-1, 1]], 400_000)).max() > 4.5
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_forward_and_back_by_the_exact_recursion(dtype):
+def test_forward_and_back_by_the_exact_recursion():
     n, steps = 300_000, 100
-    options = {"n": n, "steps": steps, "frames": 6, "seed": 3, "dtype": dtype}
+    options = {"n": n, "steps": steps, "frames": 6, "seed": 3}
     forward = fr.simulate(PROCESS, GAUSS, time=(0, 1), **options)
     back = fr.simulate(
         fr.reverse(PROCESS, PROCESS.score(GAUSS)), PROCESS.marginal(GAUSS, 1.0), time=(1, 0),

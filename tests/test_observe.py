@@ -16,8 +16,7 @@ def make(**options):
     return fr.simulate(PROCESS, fr.Gaussian(1.0, 2.0), **options)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 5])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("dim", "dtype"), [(1, "float64"), (2, "float32"), (5, "float64")])
 def test_moments_of_stored_frames(dim, dtype):
     run = make(dim=dim, dtype=dtype)
     np.testing.assert_array_equal(run.frames, make(dim=dim, dtype=dtype, observe=()).frames)

@@ -146,8 +146,7 @@ def test_order_of_the_probability_flow(method, order, law):
     assert abs(slope - order) < 0.2
 
 
-@pytest.mark.parametrize("method", ["milstein", "heun"])
-@pytest.mark.parametrize("dim", [None, 2])
+@pytest.mark.parametrize(("method", "dim"), [("milstein", None), ("heun", None), ("heun", 2)])
 def test_bits_and_files(monkeypatch, tmp_path, method, dim):
     if dim:
         process = fr.SDE(lambda x, t, p: (-x[1], x[0]), lambda x, t, p: 0.5 + 0.1 * t, dim=2)
