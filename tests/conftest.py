@@ -8,8 +8,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-_cache = tempfile.TemporaryDirectory(prefix="fastrev-tests-")
-os.environ["FASTREV_CACHE_DIR"] = _cache.name  # a test never meets another day's kernels
+if (
+    "PYTEST_XDIST_WORKER" not in os.environ
+):  # workers share the cache of the process that began them
+    _cache = tempfile.TemporaryDirectory(prefix="fastrev-tests-")
+    os.environ["FASTREV_CACHE_DIR"] = _cache.name  # a test never meets another day's kernels
 
 
 @pytest.fixture
