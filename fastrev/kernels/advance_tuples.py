@@ -77,14 +77,14 @@ def _make_step(recipe: Recipe, make: "_Vectors", noise: "_Noise") -> Any:
     if recipe.method == "milstein" and recipe.noisy and noise.structure == "diagonal":
         each, slopes = make_each(milstein, d), _make_slopes(make, noise)
 
-        @scalar
+        @make.build.own_scalar
         def milstein_step(v, t, g_p, b, g, h, root, z):
             return each((v, b, g, slopes(v, t, g_p), h, root, z))
 
         return milstein_step
     plain = make_each(euler_maruyama if recipe.noisy else euler, d)
 
-    @scalar
+    @make.build.own_scalar
     def plain_step(v, t, g_p, b, g, h, root, z):
         return plain((v, b, spread(g, z), h, root, unit))
 
@@ -95,15 +95,15 @@ def _make_slopes(make: "_Vectors", noise: "_Noise") -> Any:
     """`slopes(v, t, p)`: dg_j/dx_j of a diagonal G."""
     total = None
     for j in range(make.d):
-        total = _added(total, _make_derivative(j, _own_entry(j, make.d), make, noise), make.d)
+        total = _added(total, _make_derivative(j, _own_entry(j, make), make, noise), make)
     return total
 
 
-def _own_entry(j: int, d: int) -> Any:
+def _own_entry(j: int, make: "_Vectors") -> Any:
     """`own_entry(g)`: g_j alone, as d numbers."""
-    only = make_only(j, d)
+    only = make_only(j, make.d)
 
-    @scalar
+    @make.build.own_scalar
     def own_entry(g):
         return only(g[j])
 
@@ -129,11 +129,11 @@ class _Vectors:
             return self._by_coordinate(inner, params)
         each = make_each(self.cast, self.d, what)
 
-        @scalar
+        @self.build.own_scalar
         def function(v, t, p):
             return each((inner(v, t, p),))
 
-        @scalar
+        @self.build.own_scalar
         def whole(table, i):
             return params(table, i, 0)
 
@@ -142,13 +142,13 @@ class _Vectors:
     def _by_coordinate(self, inner: Any, params: Any) -> tuple[Any, Any]:
         real = self.real
 
-        @scalar
+        @self.build.own_scalar
         def one(x, t, p):
             return real(inner(x, t, p))
 
         each, every = make_each(one, self.d), self._all_params(params)
 
-        @scalar
+        @self.build.own_scalar
         def function(v, t, ps):
             return each((v, t, ps))
 
@@ -158,20 +158,20 @@ class _Vectors:
         """`every(table, i)`: the p of each coordinate, as a tuple."""
         every = None
         for j in range(self.d):
-            every = _appended(every, params, j)
+            every = _appended(every, params, j, self)
         return every
 
 
-def _appended(earlier: Any, params: Any, j: int) -> Any:
+def _appended(earlier: Any, params: Any, j: int, make: _Vectors) -> Any:
     if earlier is None:
 
-        @scalar
+        @make.build.own_scalar
         def first(table, i):
             return (params(table, i, j),)
 
         return first
 
-    @scalar
+    @make.build.own_scalar
     def more(table, i):
         return (*earlier(table, i), params(table, i, j))
 
@@ -183,7 +183,7 @@ class _Noise:
 
     function, params   G(x, t, p): a number, d numbers, or d rows of m
     spread(g, z)       G z, d numbers
-    square(g, s)       G G^T s
+    squared(g, s)      G G^T s
     """
 
     def __init__(self, recipe: Recipe, make: _Vectors) -> None:
@@ -198,21 +198,21 @@ class _Noise:
 
         if recipe.structure != "matrix":
 
-            @scalar
+            @make.build.own_scalar
             def spread(g, z):
                 return product((g, z))
 
-            @scalar
+            @make.build.own_scalar
             def squared(g, s):
                 return root((g, s))
         else:
             forth, back = make_products(d, m, False), make_products(d, m, True)
 
-            @scalar
+            @make.build.own_scalar
             def spread(g, z):
                 return forth(g, z)
 
-            @scalar
+            @make.build.own_scalar
             def squared(g, s):
                 return forth(g, back(g, s))
 
@@ -223,22 +223,22 @@ class _Noise:
         inner, params = make_part(part, make.build)
         row, numbers = make_each(make.cast, m, f"each row of {what}"), make.cast
 
-        @scalar
+        @make.build.own_scalar
         def cast_row(numbers_of_row):
             return row((numbers_of_row,))
 
         rows = make_each(cast_row, make.d, what)
         matrix = self.structure == "matrix"
 
-        @scalar
+        @make.build.own_scalar
         def matrix_of(v, t, p):
             return rows((inner(v, t, p),))
 
-        @scalar
+        @make.build.own_scalar
         def number_of(v, t, p):
             return numbers(inner(v, t, p))
 
-        @scalar
+        @make.build.own_scalar
         def whole(table, i):
             return params(table, i, 0)
 
@@ -250,11 +250,11 @@ def _make_pull(recipe: Recipe, make: _Vectors, noise: _Noise) -> tuple[Any, Any]
     squared = noise.squared
     if recipe.divergence is None:
 
-        @scalar
+        @make.build.own_scalar
         def pull(v, t, p, g, s):
             return squared(g, s)
 
-        @scalar
+        @make.build.own_scalar
         def no_params(tables, i):
             return ()
 
@@ -266,11 +266,11 @@ def _make_pull(recipe: Recipe, make: _Vectors, noise: _Noise) -> tuple[Any, Any]
         table = 3
     add = make_each(_sum, make.d)
 
-    @scalar
+    @make.build.own_scalar
     def pull_with_divergence(v, t, p, g, s):
         return add((divergence(v, t, p), squared(g, s)))
 
-    @scalar
+    @make.build.own_scalar
     def params_of(tables, i):
         return params(tables[table], i)
 
@@ -281,17 +281,17 @@ def _make_numeric(recipe: Recipe, make: _Vectors, noise: _Noise) -> Any:
     """`divergence(v, t, p)`: sum_j d a_ij / dx_j, as `parts.make_central` differentiates."""
     total = None
     for j in range(make.d):
-        column_of = _make_column_of(j, recipe, make.d)
-        total = _added(total, _make_derivative(j, column_of, make, noise), make.d)
+        column_of = _make_column_of(j, recipe, make)
+        total = _added(total, _make_derivative(j, column_of, make, noise), make)
     return total
 
 
-def _added(earlier: Any, derivative: Any, d: int) -> Any:
+def _added(earlier: Any, derivative: Any, make: _Vectors) -> Any:
     if earlier is None:
         return derivative
-    add = make_each(_sum, d)
+    add = make_each(_sum, make.d)
 
-    @scalar
+    @make.build.own_scalar
     def total(v, t, p):
         return add((earlier(v, t, p), derivative(v, t, p)))
 
@@ -304,7 +304,7 @@ def _make_derivative(j: int, part_of: Any, make: _Vectors, noise: _Noise) -> Any
     replaced, slope = make_replaced(j), make_each(_slope, d)
     third, one = central_step(real), real(1.0)
 
-    @scalar
+    @make.build.own_scalar
     def derivative(v, t, p):
         size = abs(v[j])
         e = third * (size if size > one else one)
@@ -316,19 +316,19 @@ def _make_derivative(j: int, part_of: Any, make: _Vectors, noise: _Noise) -> Any
     return derivative
 
 
-def _make_column_of(j: int, recipe: Recipe, d: int) -> Any:
+def _make_column_of(j: int, recipe: Recipe, make: _Vectors) -> Any:
     """`column_of(g)`: column j of G G^T."""
     if recipe.structure == "matrix":
-        forth = make_products(d, recipe.rank, False)
+        forth = make_products(make.d, recipe.rank, False)
 
-        @scalar
+        @make.build.own_scalar
         def column_of(g):
             return forth(g, g[j])
 
         return column_of
-    only = make_only(j, d)
+    only = make_only(j, make.d)
 
-    @scalar
+    @make.build.own_scalar
     def diagonal_of(g):
         return only(square(g[j]))
 
