@@ -263,6 +263,26 @@ def z_of(have, want, n):
     return (have - want) / np.sqrt((np.outer(np.diag(want), np.diag(want)) + want**2) / n)
 
 
+def bursts(x, t, p):
+    return (x[1] * 0.0, x[0] / (0.6875 - t) if t > 0.68 else -x[1])
+
+
+@pytest.mark.parametrize("where", ["memory", "file"])
+def test_lost_particles_are_told(tmp_path, where):
+    """NaN and infinity at t = 0.6875, step 44 of 64, of the particles that do not sit at 0."""
+    x0 = np.zeros((3000, 2))
+    x0[[1234, 2000], 0] = 1.0
+    process = fr.SDE(bursts, 0.0, dim=2)
+    out = tmp_path / "a.h5" if where == "file" else None
+    with pytest.warns(RuntimeWarning, match=r"particle \d+ first at step 45, t = 0.703125") as seen:
+        run = fr.simulate(process, x0, steps=64, seed=1, out=out, shard_size=500)
+    message = str(seen[0].message)
+    lost = int(message.split("particle ")[1].split()[0])
+    path = run.trace(lost)[:, 0]
+    assert np.isfinite(path[44]).all() and not np.isfinite(path[45]).all()
+    assert message.startswith(f"{run.non_finite:,} of 6,000 coordinates")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

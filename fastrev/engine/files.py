@@ -60,12 +60,16 @@ def write_shards(
     done: Callable[[int], None],
     durable: bool = True,
     repair: bool = False,
-) -> None:
-    """Compute shards and write them, one behind the other.  Raises StoreError."""
+) -> int:
+    """Compute shards and write them, one behind the other.  Raises StoreError.
+
+    Returns the id of a particle that ended infinite or NaN, -1 for none.
+    """
     from fastrev.store.writer import BUFFERS, Rows, Writer
 
     largest = int(np.diff(header.rows).max()) * header.nbytes // max(1, int(header.rows[-1]))
     memory.check(BUFFERS * largest, "shard_size x frames x dim")
+    lost = -1
     with Writer(path, header, offsets, durable) as writer:
         for shard in todo:
             start = time.perf_counter()
@@ -74,6 +78,8 @@ def write_shards(
             seconds = time.perf_counter() - start
             numbers = dict(zip(header.numbers, outcome.numbers, strict=True))
             writer.submit(Rows(shard.index, frames, numbers, seconds, outcome.non_finite, repair))
+            lost = lost if lost >= 0 else outcome.lost
+    return lost
 
 
 def resume(

@@ -55,10 +55,12 @@ class Outcome(NamedTuple):
     """What a range of particles leaves beside its frames.
 
     non_finite   coordinates that ended infinite or NaN
+    lost         the id of a particle with such a coordinate, -1 for none
     numbers      per observable, (F, K)
     """
 
     non_finite: int
+    lost: int
     numbers: tuple[NDArray[Any], ...]
 
 
@@ -66,7 +68,7 @@ class Outcome(NamedTuple):
 class Program:
     """What `run_range` needs, all of it a function of the specification."""
 
-    kernel: Callable[..., int]
+    kernel: Callable[..., tuple[int, int]]
     digest: str
     compile_seconds: float
     dtype: Any
@@ -117,7 +119,8 @@ class Program:
             _tree(np.stack(column), o.observable.joined)
             for o, column in zip(self.spec.observed.values(), columns, strict=True)
         )
-        return Outcome(sum(outcome.non_finite for outcome in ranges), numbers)
+        lost = next((outcome.lost for outcome in ranges if outcome.lost >= 0), -1)
+        return Outcome(sum(outcome.non_finite for outcome in ranges), lost, numbers)
 
     def joined(self, a: Outcome, b: Outcome) -> Outcome:
         """Two shards together, the one with smaller ids first."""
@@ -155,7 +158,7 @@ class Program:
             np.zeros((len(o.steps), o.observable.width(self.spec.dim)), o.observable.dtype)
             for o in observed
         )
-        lost = self.kernel(
+        bad, place = self.kernel(
             due.steps,
             frames.view(np.uint16) if frames.dtype == np.float16 else frames,
             due.frame_rows,
@@ -175,7 +178,7 @@ class Program:
             self.tables,
             self.draw_values,
         )
-        return Outcome(int(lost), numbers)
+        return Outcome(int(bad), first + int(place) if place >= 0 else -1, numbers)
 
     def _x0(self, first: int, count: int) -> NDArray[Any]:
         """Initial states of these particles, (0, 0) where the kernel draws them."""

@@ -130,21 +130,27 @@ def execute(
     """Run a specification, in memory or into a file."""
     if out is None:
         memory.check(spec.frames_nbytes)
-        run = _in_memory(spec, build(spec), progress)
+        run, lost = _in_memory(spec, build(spec), progress)
     else:
         path = _path(out)
         from fastrev.store.h5md import check_target
 
         check_target(path, spec.frames_nbytes, overwrite)
         program = build(spec)
-        run = _to_file(spec, program, path, progress, overwrite, durable)
+        run, lost = _to_file(spec, program, path, progress, overwrite, durable)
     if run.non_finite:
-        warnings.warn(
-            f"{run.non_finite:,} of {spec.n * spec.dim:,} coordinates ended infinite or NaN",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+        warnings.warn(_lost_message(run, spec, lost), RuntimeWarning, stacklevel=3)
     return run
+
+
+def _lost_message(run: Run, spec: Specification, particle: int) -> str:
+    """How many coordinates were lost, and where one particle was, which can be run again."""
+    path = run.trace(particle)[:, 0]
+    step = int(np.argmin(np.isfinite(path).all(axis=1)))
+    return (
+        f"{run.non_finite:,} of {spec.n * spec.dim:,} coordinates ended infinite or NaN; particle "
+        f"{particle} first at step {step}, t = {spec.grid.times[step]:g}: see run.trace({particle})"
+    )
 
 
 def _path(out: Any) -> Path:
@@ -154,7 +160,10 @@ def _path(out: Any) -> Path:
     return Path(out)
 
 
-def _in_memory(spec: Specification, program: Program, progress: bool | None) -> Run:
+def _in_memory(
+    spec: Specification, program: Program, progress: bool | None
+) -> tuple[Run, int]:
+    """The run, and the id of a lost particle or -1."""
     from fastrev.engine.describe import to_toml
 
     text = to_toml(spec)
@@ -167,7 +176,7 @@ def _in_memory(spec: Specification, program: Program, progress: bool | None) -> 
         )
         total = functools.reduce(program.joined, outcomes)
     seconds = clock.perf_counter() - start
-    return Run(
+    run = Run(
         frames,
         spec.times,
         spec.seed,
@@ -181,6 +190,7 @@ def _in_memory(spec: Specification, program: Program, progress: bool | None) -> 
             for (name, o), numbers in zip(spec.observed.items(), total.numbers, strict=True)
         },
     )
+    return run, total.lost
 
 
 def _to_file(
@@ -190,7 +200,7 @@ def _to_file(
     progress: bool | None,
     overwrite: bool,
     durable: bool,
-) -> Run:
+) -> tuple[Run, int]:
     from fastrev.engine.files import make_header, write_shards
     from fastrev.engine.run import open_run
     from fastrev.store.h5md import create
@@ -200,6 +210,6 @@ def _to_file(
     offsets = create(path, header, overwrite)
     with Progress(spec.n, spec.grid.steps, progress) as bar:
         todo = shards(spec.n, spec.shard_size)
-        write_shards(path, header, offsets, program, todo, bar.advance, durable)
+        lost = write_shards(path, header, offsets, program, todo, bar.advance, durable)
     seconds = clock.perf_counter() - start
-    return open_run(path).adopt(spec, program.compile_seconds, seconds)
+    return open_run(path).adopt(spec, program.compile_seconds, seconds), lost

@@ -83,6 +83,16 @@ def _make_keep(storage: str, build: Specialiser) -> Any:
 
 
 @loop
+def first_lost(x):
+    """The first lane with an entry that is infinite or NaN; -1 where there is none."""
+    for l in range(x.shape[1]):
+        for j in range(x.shape[0]):
+            if x[j, l] - x[j, l] != 0:
+                return l
+    return -1
+
+
+@loop
 def not_finite(x):
     """How many entries are infinite or NaN."""
     lost = 0

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastrev.kernels.advance import make_advance
 from fastrev.kernels.cache import ContentCache
-from fastrev.kernels.leave import make_leave, not_finite
+from fastrev.kernels.leave import first_lost, make_leave, not_finite
 from fastrev.kernels.noise import BLOCK_STEPS, fill_normals
 from fastrev.kernels.philox import STREAM_STEP
 from fastrev.kernels.recipe import Recipe
@@ -68,7 +68,8 @@ def _make_run(advance: Any, start: Any, leave: Any, recipe: Recipe, build: Speci
     tables       parameters of drift, diffusion and score
     values       parameters of the initial draw
 
-    Returns the number of coordinates whose final value is not finite.
+    Returns the number of coordinates whose final value is not finite, and the place in the
+    range of a particle with such a coordinate, -1 for none.
     """
     noisy = recipe.noisy
     stages = 3 if recipe.method == "heun" else 1  # scores, predicted state, drift there
@@ -107,7 +108,7 @@ def _make_run(advance: Any, start: Any, leave: Any, recipe: Recipe, build: Speci
         work_room = room(3 * tile)
         ranks = rank if rank else width  # noises of a particle, or of the coordinates at hand
         z_room = room(BLOCK_STEPS * ranks * tile)
-        lost = 0
+        lost, first_bad = 0, -1
         done = 0
         q0 = 0
         while done < count:
@@ -148,10 +149,13 @@ def _make_run(advance: Any, start: Any, leave: Any, recipe: Recipe, build: Speci
                                 numbers, observed_rows, observed_tables, work,
                             )  # fmt: skip
                             k += 1
-                lost += not_finite(x)
+                bad = not_finite(x)
+                if bad > 0 and first_bad < 0:
+                    first_bad = done + first_lost(x)
+                lost += bad
             done += size
             q0 = q1
-        return lost
+        return lost, first_bad
 
     return run
 
