@@ -17,11 +17,15 @@ from typing import Any
 from fastrev.engine.files import extend, resume
 from fastrev.engine.run import Run, open_run
 from fastrev.engine.simulate import simulate
+from fastrev.model.boundary import Absorb, Periodic, Reflect
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Empirical, Gaussian, GaussianMixture, Point, Uniform
+from fastrev.model.exponential import Exponential
+from fastrev.model.first_passage import FirstPassage
 from fastrev.model.linear import Linear
 from fastrev.model.method import EulerMaruyama, Heun, Milstein
 from fastrev.model.moments import Moments
+from fastrev.model.predictor_corrector import PredictorCorrector
 from fastrev.model.process import VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 from fastrev.model.reversal import Reverse, reverse
 from fastrev.model.score import Score
@@ -34,9 +38,12 @@ __all__ = [
     "SDE",
     "VE",
     "VP",
+    "Absorb",
     "Brownian",
     "Empirical",
     "EulerMaruyama",
+    "Exponential",
+    "FirstPassage",
     "Gaussian",
     "GaussianMixture",
     "Heun",
@@ -45,7 +52,10 @@ __all__ = [
     "Milstein",
     "Moments",
     "OrnsteinUhlenbeck",
+    "Periodic",
     "Point",
+    "PredictorCorrector",
+    "Reflect",
     "Reverse",
     "Run",
     "Score",

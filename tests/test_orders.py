@@ -74,8 +74,8 @@ def well(x, t, p):
     return x - x * x * x
 
 
-def refined_solution(dw, x0, refine=64):
-    """The additive well driven by these increments, on a grid `refine` times finer, by bridges."""
+def refined_solution(dw, x0, drift, refine=64):
+    """dx = drift dt + 0.7 dw of these increments, on a grid `refine` times finer, by bridges."""
     steps, n = dw.shape
     h = 1.0 / steps / refine
     x = np.full(n, x0)
@@ -83,19 +83,21 @@ def refined_solution(dw, x0, refine=64):
         fine = RNG.normal(size=(refine, n)) * math.sqrt(h)
         fine += (dw[i] - fine.sum(axis=0)) / refine  # a bridge: the sum is the coarse increment
         for step in fine:
-            x = x + (x - x**3) * h + 0.7 * step
+            x = x + drift(x, 0.0, ()) * h + 0.7 * step
     return x
 
 
-@pytest.mark.parametrize("method", ["euler-maruyama", "milstein", "heun"])
+@pytest.mark.parametrize("method", ["euler-maruyama", "milstein", "heun", "exponential"])
 def test_strong_order_with_additive_noise(method):
-    errors = []
+    errors, linear = [], method == "exponential"
+    process = fr.OrnsteinUhlenbeck(2.0, 0.7) if linear else fr.SDE(well, 0.7)
     for steps in STEPS:
         run = fr.simulate(
-            fr.SDE(well, 0.7), fr.Point(0.5), n=3000, steps=steps, seed=steps, dtype="float64",
+            process, fr.Point(0.5), n=3000, steps=steps, seed=steps, dtype="float64",
             method=method,
         )  # fmt: skip
-        exact = refined_solution(increments(3000, steps, steps)[..., 0], 0.5)
+        drift = (lambda x, t, p: -2.0 * x) if linear else well
+        exact = refined_solution(increments(3000, steps, steps)[..., 0], 0.5, drift)
         errors.append(np.abs(run.x[:, 0] - exact))
     slope, (low, high) = slope_and_band(errors)
     assert 0.9 < slope < (1.6 if method == "heun" else 1.1) and high - low < 0.2

@@ -277,7 +277,7 @@ def test_lost_particles_are_told(tmp_path, where):
     with pytest.warns(RuntimeWarning, match=r"particle \d+ first at step 45, t = 0.703125") as seen:
         run = fr.simulate(process, x0, steps=64, seed=1, out=out, shard_size=500)
     message = str(seen[0].message)
-    lost = int(message.split("particle ")[1].split()[0])
+    lost = int(message.split("particle ")[1].split(maxsplit=1)[0])
     path = run.trace(lost)[:, 0]
     assert np.isfinite(path[44]).all() and not np.isfinite(path[45]).all()
     assert message.startswith(f"{run.non_finite:,} of 6,000 coordinates")

@@ -6,6 +6,7 @@
     [x0]        kind and parameters of the initial law, or kind = "marginal"
     [observe.*] kind, times and parameters of the observable of that name
     [run]       n, time, steps, grid, dim, seed, dtype, frames, method, shard_size
+    [boundary]  kind and walls: Reflect, Periodic or Absorb
     [output]    file, figure
 
 A kind is the name of the class in Python.  Large arrays stay out of the text:
@@ -27,7 +28,8 @@ from fastrev.engine.describe import TABLES
 from fastrev.engine.functions import Resolved, import_function, put_back, recorded
 from fastrev.engine.lastframe import last_frame
 from fastrev.engine.specification import Options, Specification, checked, specify
-from fastrev.model import check, distribution, linear, moments, process, sde
+from fastrev.model import check, distribution, first_passage, linear, moments, process, sde
+from fastrev.model.boundary import BOUNDARIES
 from fastrev.model.check import InputError
 from fastrev.model.reversal import reverse
 from fastrev.model.score import Score
@@ -44,7 +46,7 @@ PROCESSES = {
         sde.SDE,
     )
 }
-OBSERVABLES = {c.__name__: c for c in (moments.Moments,)}
+OBSERVABLES = {c.__name__: c for c in (moments.Moments, first_passage.FirstPassage)}
 DISTRIBUTIONS = {
     c.__name__: c
     for c in (
@@ -153,7 +155,10 @@ def from_tables(
     x0 = _build_x0(tables["x0"], forward, p0, options, arrays)
     output = checked(Output, tables.get("output", {}), "output.")
     observe = build_observables(tables.get("observe", {}))
-    return Config(specify(model, x0, options, observe=observe), output)
+    walls = None
+    if "boundary" in tables:
+        walls = _build(tables["boundary"], "boundary", BOUNDARIES, arrays)
+    return Config(specify(model, x0, options, observe=observe, boundary=walls), output)
 
 
 def build_observables(tables: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from fastrev.engine.lastframe import LastFrame
 from fastrev.engine.specification import Specification
 from fastrev.model.distribution import Distribution, parameters
+from fastrev.model.methods import method_table
 from fastrev.model.reversal import Reverse
 from fastrev.model.score import ExactScore
 
-TABLES = ("process", "score", "reverse", "x0", "run", "observe", "output")
+TABLES = ("process", "score", "reverse", "x0", "run", "boundary", "observe", "output")
 """Of a configuration, in order."""
 _INLINE = 64
 """Entries of the largest array written into the text."""
@@ -47,6 +48,8 @@ def to_toml(spec: Specification) -> Text:
         text.arrays["x0"] = spec.x0
         tables["x0"] = {"kind": "array", "array": "x0"}
     tables["run"] = _describe_run(spec)
+    if spec.boundary is not None:
+        tables["boundary"] = _describe(spec.boundary, "boundary", text)
     if spec.observed:
         tables["observe"] = {
             name: _describe(one.observable, f"observe.{name}", text)
@@ -66,7 +69,7 @@ def _describe_run(spec: Specification) -> dict[str, Any]:
         run |= {"time": [grid.start, grid.end], "steps": grid.steps, "grid": grid.rule}
         run |= {"rho": grid.rho} if grid.rule == "power" else {}
     frames = spec.times.tolist() if spec.frame_steps else 0
-    run |= {"frames": frames, "method": spec.method, "shard_size": spec.shard_size}
+    run |= {"frames": frames, "method": method_table(spec.method), "shard_size": spec.shard_size}
     run["storage"] = spec.storage
     if isinstance(spec.keep, range):
         run["keep"] = {"start": spec.keep.start, "stop": spec.keep.stop, "step": spec.keep.step}

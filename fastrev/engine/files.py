@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from fastrev.engine import memory
 from fastrev.engine.config import stored_specification
 from fastrev.engine.describe import to_toml
-from fastrev.engine.program import Program, build
+from fastrev.engine.program import Kept, Program, build
 from fastrev.engine.progress import Progress
 from fastrev.engine.provenance import provenance
 from fastrev.engine.run import Run, open_run
 from fastrev.engine.shards import Shard, shards
 from fastrev.engine.specification import Specification
+from fastrev.model.boundary import Periodic
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Distribution
 
@@ -48,6 +49,8 @@ def make_header(spec: Specification, program: Program) -> "Header":
             )
             for name, o in spec.observed.items()
         },
+        passages=spec.dtype if spec.absorbing else None,
+        period=spec.boundary.walls(spec.dim) if isinstance(spec.boundary, Periodic) else None,
     )
 
 
@@ -73,11 +76,11 @@ def write_shards(
     with Writer(path, header, offsets, durable) as writer:
         for shard in todo:
             start = time.perf_counter()
-            frames = writer.buffer(shard.index)
-            outcome = program.run_shard(shard, frames, int(header.rows[shard.index]), done)
+            rows = Kept(*writer.buffer(shard.index))
+            outcome = program.run_shard(shard, rows, int(header.rows[shard.index]), done)
             seconds = time.perf_counter() - start
             numbers = dict(zip(header.numbers, outcome.numbers, strict=True))
-            writer.submit(Rows(shard.index, frames, numbers, seconds, outcome.non_finite, repair))
+            writer.submit(Rows(shard.index, *rows, numbers, seconds, outcome.non_finite, repair))
             lost = lost if lost >= 0 else outcome.lost
     return lost
 
@@ -172,18 +175,20 @@ def extend(
     return open_run(out).adopt(spec, program.compile_seconds)
 
 
-def copied_rows(path: Path, shard: Shard, buffer: NDArray[Any]) -> "Rows":
+def copied_rows(path: Path, shard: Shard, buffer: tuple[NDArray[Any], NDArray[Any]]) -> "Rows":
     """A committed shard of a file, in a buffer."""
     from fastrev.store.h5md import NON_FINITE, ROWS, SECONDS, VALUE
-    from fastrev.store.reader import open_file, shard_numbers
+    from fastrev.store.reader import open_file, shard_numbers, shard_passages
     from fastrev.store.writer import Rows
 
     with open_file(path) as file:
         a, b = (int(v) for v in file[ROWS][shard.index : shard.index + 2])
-        buffer[...] = file[VALUE][:, a:b]
+        frames, passages = buffer
+        frames[...], passages[...] = file[VALUE][:, a:b], shard_passages(file, shard.index)
         seconds = float(file[SECONDS][shard.index])
         lost = int(file[NON_FINITE][shard.index])
-        return Rows(shard.index, buffer, shard_numbers(file, shard.index), seconds, lost)
+        numbers = shard_numbers(file, shard.index)
+        return Rows(shard.index, frames, passages, numbers, seconds, lost)
 
 
 def check_same(header: "Header", program: Program) -> None:

@@ -15,10 +15,12 @@ from fastrev.engine.lastframe import LastFrame
 from fastrev.engine.messages import KernelError, compile_message
 from fastrev.engine.shards import Shard, pieces
 from fastrev.engine.specification import Specification
+from fastrev.model.boundary import Absorb
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Distribution, Draw
+from fastrev.model.first_passage import FirstPassage
 from fastrev.model.kernel import Kernel
-from fastrev.model.method import check_method
+from fastrev.model.method import Prepared
 from fastrev.model.moments import Moments
 from fastrev.model.sde import check_scalar_noise
 
@@ -51,6 +53,13 @@ class Due(NamedTuple):
     observed_rows: tuple[NDArray[np.int64], ...]
 
 
+class Kept(NamedTuple):
+    """Rows that a range of particles fills: frames (F, m, d), and passage times (m,) or (0,)."""
+
+    frames: NDArray[Any]
+    passages: NDArray[Any]
+
+
 class Outcome(NamedTuple):
     """What a range of particles leaves beside its frames.
 
@@ -77,33 +86,35 @@ class Program:
     tile: int
     due: Due
     observed_tables: tuple[tuple[Any, ...], ...]
-    step_scalars: tuple[NDArray[Any], ...]
+    step_scalars: tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
     correction: Any
+    corrector: tuple[Any, ...]
+    walls: tuple[NDArray[Any], NDArray[Any]]
     tables: tuple[tuple[Any, ...], ...]
     draw_values: tuple[Any, ...]
     spec: Specification
 
-    def run_range(self, frames: NDArray[Any], first: int, count: int, base: int) -> Outcome:
-        """Run particles first .. first+count-1 into frames (F, n, dim) from row `base` on."""
+    def run_range(self, rows: Kept, first: int, count: int, base: int) -> Outcome:
+        """Run particles first .. first+count-1 into rows, of which the first is row `base`."""
         kept = self._kept(first, count)
         row = self.spec.row_of(first) - base
-        return self._call(frames, self.due, first, count, row, kept)
+        return self._call(rows, self.due, first, count, row, kept)
 
     def run_shard(
         self,
         shard: Shard,
-        frames: NDArray[Any],
+        rows: Kept,
         base: int,
         done: Callable[[int], None] = lambda count: None,
     ) -> Outcome:
-        """Run a shard on all threads; row 0 of frames is row `base`.
+        """Run a shard on all threads; the first of the rows is row `base`.
 
         Its pieces, and the order in which their numbers are joined, do not depend on the
         number of threads.
         """
 
         def work(piece: tuple[int, int]) -> Outcome:
-            outcome = self.run_range(frames, *piece, base)
+            outcome = self.run_range(rows, *piece, base)
             done(piece[1])
             return outcome
 
@@ -131,7 +142,8 @@ class Program:
         every = range(self.spec.grid.steps + 1)
         path = np.empty((len(every), 1, self.spec.dim), self.dtype)
         due = _due(every, [()] * len(self.spec.observed))
-        self._call(path, due, particle, 1, 0, np.empty(0, np.int64))
+        none = np.empty(0, self.dtype)
+        self._call(Kept(path, none), due, particle, 1, 0, np.empty(0, np.int64))
         return path[:, 0]
 
     def _kept(self, first: int, count: int) -> NDArray[np.int64]:
@@ -146,14 +158,14 @@ class Program:
 
     def _call(
         self,
-        frames: NDArray[Any],
+        rows: Kept,
         due: Due,
         first: int,
         count: int,
         row: int,
         kept: NDArray[np.int64],
     ) -> Outcome:
-        observed = self.spec.observed.values()
+        observed, frames = self.spec.observed.values(), rows.frames
         numbers = tuple(
             np.zeros((len(o.steps), o.observable.width(self.spec.dim)), o.observable.dtype)
             for o in observed
@@ -162,6 +174,7 @@ class Program:
             due.steps,
             frames.view(np.uint16) if frames.dtype == np.float16 else frames,
             due.frame_rows,
+            rows.passages,
             numbers,
             due.observed_rows,
             self.observed_tables,
@@ -173,8 +186,10 @@ class Program:
             self.seed,
             self.width,
             self.tile,
-            *self.step_scalars,
+            self.step_scalars,
             self.correction,
+            self.corrector,
+            self.walls,
             self.tables,
             self.draw_values,
         )
@@ -197,15 +212,19 @@ def build(spec: Specification) -> Program:
     coefficient or a score is not finite on the grid.
     """
     from fastrev.kernels import recipe as recipes
+    from fastrev.kernels.boundary import add_passages
     from fastrev.kernels.moments import add_moments
     from fastrev.kernels.specialise import NotAKernelError
 
-    observers: dict[type, Any] = {Moments: recipes.Observer(add_moments)}
+    observers: dict[type, Any] = {
+        Moments: recipes.Observer(add_moments),
+        FirstPassage: recipes.Observer(add_passages),
+    }
     start = time.perf_counter()
     real = np.dtype(spec.dtype).type
-    terms = spec.process.terms(spec.dim)
     check_scalar_noise(spec.process, float(spec.grid.times[0]))
-    check_method(spec.method, terms.structure, terms.divergence is not None)
+    prepared = spec.method.prepared(spec.process, spec.dim, spec.grid)
+    terms = prepared.terms
     roles = {"drift": terms.drift, "diffusion": terms.diffusion}
     if terms.score is not None:
         roles["score"] = terms.score
@@ -229,23 +248,27 @@ def build(spec: Specification) -> Program:
         correlated=draw is not None and draw.correlated,
         storage=spec.storage,
         observers=tuple(observers[type(o.observable)] for o in spec.observed.values()),
-        method=spec.method,
+        stages=spec.method.stages,
+        corrected=prepared.repeats > 0,
+        boundary=_boundary(spec),
         structure=terms.structure,
         dim=spec.dim if any(kernel.shape == "tuple" for kernel in roles.values()) else None,
         rank=terms.rank or spec.dim,
     )
-    h = spec.grid.h
-    scalars = (spec.grid.times, h, terms.noise * np.sqrt(np.abs(h)))
     values = _draw_values(draw, real)
-    steps = tuple(v.astype(real) for v in scalars)
+    steps = (spec.grid.times.astype(real), spec.grid.h.astype(real), prepared.root.astype(real))
+    corrector = _corrector(prepared, spec, real)
+    walls = spec.boundary.walls(spec.dim) if spec.boundary else (np.empty(0), np.empty(0))
+    walls = (walls[0].astype(real), walls[1].astype(real))
+    numbers = (*steps, *corrector, *walls, *sum(tables.values(), ()))
     content = recipe.fingerprint()
     try:
-        kernel = _kernel(recipe, content)
+        compiled = _kernel(recipe, content)
     except NotAKernelError as error:
         raise KernelError(str(error)) from None
     program = Program(
-        kernel=kernel,
-        digest=_digest(content, (*steps, *sum(tables.values(), ()), *values, terms.correction)),
+        kernel=compiled,
+        digest=_digest(content, (*numbers, *values, terms.correction)),
         compile_seconds=0.0,
         dtype=real,
         seed=np.uint64(spec.seed),
@@ -255,6 +278,8 @@ def build(spec: Specification) -> Program:
         observed_tables=tuple(() for _ in spec.observed),
         step_scalars=steps,
         correction=real(terms.correction),
+        corrector=corrector,
+        walls=walls,
         tables=tuple(tables.values()),
         draw_values=values,
         spec=spec,
@@ -270,7 +295,7 @@ def _part(
     """A kernel's Part and the values of its parameters, in the run's dtype."""
     constants = kernel.constants()
     times = spec.grid.times[:-1]
-    if spec.method == "heun":  # its second stage is at the next time, but never at 0 in reverse
+    if spec.method.looks_ahead:  # to the end of a step, but never to 0 in reverse
         last = spec.grid.end if not spec.reverse or spec.grid.end > 0.0 else times[-1]
         times = np.append(times, last)
     scheduled = kernel.scheduled(times)
@@ -289,6 +314,19 @@ def _part(
     flags = (False,) * len(constants) + (True,) * len(scheduled)
     table = tuple(_cast(v, real) for v in (*constants.values(), *scheduled.values()))
     return part(kernel.function, names, flags, kernel.shape), table
+
+
+def _corrector(prepared: Prepared, spec: Specification, real: Any) -> tuple[Any, ...]:
+    """Lengths e of the Langevin steps and sqrt(2 e), (S,), and how many; none at t = 0."""
+    length = np.where(spec.grid.times[1:] > 0.0, prepared.corrector, 0.0)
+    return length.astype(real), np.sqrt(2.0 * length).astype(real), prepared.repeats
+
+
+def _boundary(spec: Specification) -> Any:
+    """The boundary as a recipe names it."""
+    if isinstance(spec.boundary, Absorb) and spec.boundary.bridge:
+        return "absorb-bridge"
+    return spec.boundary.kind if spec.boundary else None
 
 
 def _due(frame_steps: Sequence[int], observed: Sequence[Sequence[int]]) -> Due:
@@ -346,7 +384,15 @@ def _coupled_tile(dim: int) -> int:
     return max(64, min(_TILE, 4096 // dim // 16 * 16))
 
 
-def _kernel(recipe: Any, content: str | None) -> Callable[..., int]:
+def make_rows(spec: Specification, count: int) -> Kept:
+    """Room for the rows of so many particles."""
+    return Kept(
+        np.empty((len(spec.frame_steps), count, spec.dim), spec.storage),
+        np.empty(count if spec.absorbing else 0, spec.dtype),
+    )
+
+
+def _kernel(recipe: Any, content: str | None) -> Callable[..., tuple[int, int]]:
     """The kernel of a recipe, of this process's stock where its content is known."""
     from fastrev.kernels.tile import make_kernel
 
@@ -361,8 +407,7 @@ def _compile(program: Program, spec: Specification, functions: list[Callable[...
     """Compile by running no particles.  Raises KernelError."""
     from numba.core.errors import NumbaError
 
-    frames = np.empty((len(spec.frame_steps), 0, spec.dim), spec.storage)
     try:
-        program.run_range(frames, 0, 0, 0)
+        program.run_range(make_rows(spec, 0), 0, 0, 0)
     except NumbaError as error:
         raise KernelError(compile_message(str(error), functions)) from None

@@ -22,6 +22,7 @@ class Run:
     x                (N, d), the last frame
     times            (F,), forward time t of each frame
     seed             the seed, drawn if none was given
+    first_passage    (N,), where walls absorb
     observables      results by name, such as those of Moments: `model/moments.py`
     non_finite       coordinates that ended infinite or NaN
     seconds          wall time without compilation
@@ -44,6 +45,7 @@ class Run:
         kernels: Mapping[str, Any] | None = None,
         trust: bool = False,
         observables: Mapping[str, Any] | None = None,
+        first_passage: NDArray[Any] | None = None,
     ) -> None:
         self.frames = frames
         self.times = times
@@ -54,6 +56,7 @@ class Run:
         self.non_finite = non_finite
         self.path = path
         self._observables = observables
+        self._first_passage = first_passage
         self._specification = specification
         self._kernels, self._trust = kernels, trust
 
@@ -73,6 +76,21 @@ class Run:
 
         assert self.path is not None
         return read_observables(self.path, self.toml)
+
+    @property
+    def first_passage(self) -> NDArray[Any]:
+        """(N,) the forward time at which a wall absorbed each particle kept; infinite for never.
+
+        Raises InputError where the run has no absorbing boundary.
+        """
+        found = self._first_passage
+        if found is None and self.path is not None:
+            from fastrev.store.reader import read_passages
+
+            found = read_passages(self.path)
+        if found is None:
+            raise InputError("this run has no absorbing boundary: boundary=Absorb(low, high)")
+        return found
 
     @property
     def n(self) -> int:
@@ -183,9 +201,10 @@ class Run:
             "time": f"{run['time'][0]:g} -> {run['time'][-1]:g}",
             "frames": len(self.times),
             "observe": ", ".join(tables.get("observe", {})),
+            "boundary": _one_line(tables["boundary"]) if "boundary" in tables else "",
             "seed": self.seed,
             "dtype": run["dtype"],
-            "method": run["method"],
+            "method": _method(run["method"]),
         }
 
     def _lines(self) -> dict[str, str]:
@@ -198,6 +217,8 @@ class Run:
         lines["times"] = f"{s['time']}, {s['frames']} frames"
         if s["observe"]:
             lines["observed"] = s["observe"]
+        if s["boundary"]:
+            lines["boundary"] = s["boundary"]
         lines["seed"] = str(s["seed"])
         if self.seconds > 0:
             lines["throughput"] = (
@@ -230,6 +251,11 @@ def _one_line(table: dict[str, Any]) -> str:
     """A table as `Kind(name=value, ...)`."""
     parts = (f"{key}={_short(value)}" for key, value in table.items() if key != "kind")
     return f"{table.get('kind', '')}({', '.join(parts)})"
+
+
+def _method(value: Any) -> str:
+    """A method's name, and its options where it has some of its own."""
+    return _one_line(value) if isinstance(value, dict) else str(value)
 
 
 def _short(value: Any) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from fastrev.engine import memory
-from fastrev.engine.program import Program, build
+from fastrev.engine.program import Program, build, make_rows
 from fastrev.engine.progress import Progress
 from fastrev.engine.run import Run
 from fastrev.engine.shards import shards
 from fastrev.engine.specification import Options, Specification, checked, specify
+from fastrev.model.boundary import Boundary
 from fastrev.model.check import InputError
-from fastrev.model.method import method_name
+from fastrev.model.methods import as_method, method_table
 from fastrev.model.timegrid import TimeGrid
 
 
@@ -40,6 +41,7 @@ def simulate(
     durable: bool = True,
     keep: Any = 1,
     storage: Any = None,
+    boundary: Boundary | None = None,
 ) -> Run:
     """Run n independent particles of a process over a time grid.
 
@@ -57,7 +59,8 @@ def simulate(
     dtype       "float32" or "float64"
     frames      how many to keep, first and last included, the times to keep, or
                 {"every": k} for each k-th step and the last; 0 for observables only
-    method      "euler-maruyama", "milstein" or "heun", or an object: Heun(); its docstring
+    method      "euler-maruyama", "milstein", "heun", "exponential", "predictor-corrector", or
+                an object such as PredictorCorrector(corrections=2); its docstring
                 says for which noise it is and its orders
     observe     what to measure while it runs: Moments(), several in a list, or a dict
                 of names; see `run.observables`
@@ -68,6 +71,7 @@ def simulate(
     durable     False: do not wait for the disk before committing a shard
     keep        which particles' frames are kept: every k-th, a slice, or ids
     storage     dtype of the frames: "float16", "float32", "float64"; None for `dtype`
+    boundary    Reflect(low, high), Periodic(low, high), Absorb(low, high); None for free space
 
     The result is the same, bit for bit, at any number of threads and any shard size.
     Raises InputError (a ValueError) for bad input, before any file is touched;
@@ -81,7 +85,7 @@ def simulate(
         "seed": seed,
         "dtype": _dtype_name(dtype),
         "frames": frames,
-        "method": method_name(method),
+        "method": method_table(as_method(method)),
         "shard_size": shard_size,
         "storage": None if storage is None else _dtype_name(storage),
         "keep": _keep_ids(keep),
@@ -90,7 +94,7 @@ def simulate(
         values["time"] = time
     plain = {name: _plain(value) for name, value in values.items()}
     return execute(
-        specify(process, x0, checked(Options, plain), grid, observe),
+        specify(process, x0, checked(Options, plain), grid, observe, boundary),
         out,
         progress,
         overwrite,
@@ -129,13 +133,13 @@ def execute(
 ) -> Run:
     """Run a specification, in memory or into a file."""
     if out is None:
-        memory.check(spec.frames_nbytes)
+        memory.check(spec.rows_nbytes)
         run, lost = _in_memory(spec, build(spec), progress)
     else:
         path = _path(out)
         from fastrev.store.h5md import check_target
 
-        check_target(path, spec.frames_nbytes, overwrite)
+        check_target(path, spec.rows_nbytes, overwrite)
         program = build(spec)
         run, lost = _to_file(spec, program, path, progress, overwrite, durable)
     if run.non_finite:
@@ -160,24 +164,22 @@ def _path(out: Any) -> Path:
     return Path(out)
 
 
-def _in_memory(
-    spec: Specification, program: Program, progress: bool | None
-) -> tuple[Run, int]:
+def _in_memory(spec: Specification, program: Program, progress: bool | None) -> tuple[Run, int]:
     """The run, and the id of a lost particle or -1."""
     from fastrev.engine.describe import to_toml
 
     text = to_toml(spec)
-    frames = np.empty((len(spec.frame_steps), spec.rows, spec.dim), spec.storage)
+    rows = make_rows(spec, spec.rows)
     start = clock.perf_counter()
     with Progress(spec.n, spec.grid.steps, progress) as bar:
         outcomes = (
-            program.run_shard(shard, frames, 0, bar.advance)
+            program.run_shard(shard, rows, 0, bar.advance)
             for shard in shards(spec.n, spec.shard_size)
         )
         total = functools.reduce(program.joined, outcomes)
     seconds = clock.perf_counter() - start
     run = Run(
-        frames,
+        rows.frames,
         spec.times,
         spec.seed,
         text.toml,
@@ -189,6 +191,7 @@ def _in_memory(
             name: o.observable.result(numbers, spec.grid.times[list(o.steps)])
             for (name, o), numbers in zip(spec.observed.items(), total.numbers, strict=True)
         },
+        first_passage=rows.passages if spec.absorbing else None,
     )
     return run, total.lost
 

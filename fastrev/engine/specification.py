@@ -13,8 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fastrev.engine import memory
 from fastrev.engine.lastframe import LastFrame, last_frame
 from fastrev.model import check
+from fastrev.model.boundary import Absorb, Boundary
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Distribution
+from fastrev.model.method import Method
+from fastrev.model.methods import as_method
 from fastrev.model.observable import Observable
 from fastrev.model.reversal import Reverse
 from fastrev.model.timegrid import TimeGrid
@@ -72,7 +75,7 @@ class Options(BaseModel):
     frames: When | Literal[0] = 2
     keep: Count | KeepIds | Annotated[list[int], Field(min_length=1)] = 1
     storage: Literal["float16", "float32", "float64"] | None = None
-    method: Literal["euler-maruyama", "milstein", "heun"] = "euler-maruyama"
+    method: str | dict[str, Any] = "euler-maruyama"
     shard_size: Count | None = None
 
     def time_grid(self) -> TimeGrid:
@@ -128,6 +131,7 @@ class Specification:
     keep are the particles whose frames are kept: a range, or increasing ids.
     storage is the dtype of the frames.
     observed are the observables by name.
+    boundary is what happens at walls, None without.
     """
 
     process: Any
@@ -137,12 +141,13 @@ class Specification:
     dim: int
     seed: int
     dtype: str
-    method: str
+    method: Method
     frame_steps: tuple[int, ...]
     shard_size: int
     keep: range | NDArray[np.int64]
     storage: str
     observed: Mapping[str, Observed]
+    boundary: Boundary | None = None
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -155,14 +160,20 @@ class Specification:
         return isinstance(self.process, Reverse)
 
     @property
-    def frames_nbytes(self) -> int:
-        """Size of all frames in bytes."""
-        return len(self.frame_steps) * self.rows * self.dim * np.dtype(self.storage).itemsize
+    def rows_nbytes(self) -> int:
+        """Size of all frames, and of what else is kept of each particle, in bytes."""
+        frames = len(self.frame_steps) * self.dim * np.dtype(self.storage).itemsize
+        return self.rows * (frames + self.absorbing * np.dtype(self.dtype).itemsize)
 
     @property
     def numbers_nbytes(self) -> int:
         """Size of the observables' numbers of one range of particles, in bytes."""
         return sum(8 * len(o.steps) * o.observable.width(self.dim) for o in self.observed.values())
+
+    @property
+    def absorbing(self) -> bool:
+        """Whether particles may end before the run does, so that each has a passage time."""
+        return isinstance(self.boundary, Absorb)
 
     @property
     def rows(self) -> int:
@@ -183,6 +194,7 @@ def specify(
     options: Options,
     grid: TimeGrid | None = None,
     observe: Any = (),
+    boundary: Boundary | None = None,
 ) -> Specification:
     """A checked Specification.  Raises InputError."""
     if isinstance(process, type) or not hasattr(process, "terms"):
@@ -192,10 +204,20 @@ def specify(
         )
     grid = grid or options.time_grid()
     _check_direction(process, grid)
-    x0, n, dim = _initial(process, x0, options)
+    if boundary is not None and not isinstance(boundary, Boundary):
+        raise InputError(
+            f"boundary must be Reflect, Periodic or Absorb, such as Reflect(0, 1), got {boundary!r}"
+        )
+    x0, n, dim = _initial(process, x0, options, boundary)
     frame_steps = _steps_of("frames", options.frames, grid) if options.frames != 0 else ()
     observed = _observed(observe, frame_steps, grid)
-    if not frame_steps and not observed:
+    for name, one in observed.items():
+        if one.observable.absorbing and not isinstance(boundary, Absorb):
+            raise InputError(
+                f"observe: {name!r} needs walls that absorb, boundary=Absorb(low, high); "
+                f"got boundary={boundary!r}"
+            )
+    if not frame_steps and not observed and not isinstance(boundary, Absorb):
         raise InputError("frames = 0 keeps nothing: ask for frames, or for observables")
     itemsize = np.dtype(options.storage or options.dtype).itemsize
     size = options.shard_size or default_shard_size(grid.steps, dim, len(frame_steps), itemsize)
@@ -207,12 +229,13 @@ def specify(
         dim=dim,
         seed=secrets.randbits(63) if options.seed is None else options.seed,
         dtype=options.dtype,
-        method=options.method,
+        method=as_method(options.method),
         frame_steps=frame_steps,
         shard_size=min(size, n),
         keep=_kept(options.keep, n),
         storage=options.storage or options.dtype,
         observed=observed,
+        boundary=boundary,
     )
 
 
@@ -241,7 +264,9 @@ def _check_direction(process: Any, grid: TimeGrid) -> None:
         )
 
 
-def _initial(process: Any, x0: Any, options: Options) -> tuple[Any, int, int]:
+def _initial(
+    process: Any, x0: Any, options: Options, boundary: Boundary | None
+) -> tuple[Any, int, int]:
     """x0, n and dim, made to agree."""
     n, dim = options.n, options.dim
     if isinstance(x0, str | Path):
@@ -256,6 +281,7 @@ def _initial(process: Any, x0: Any, options: Options) -> tuple[Any, int, int]:
         if x0.shape != (n, dim):
             raise InputError(f"x0 must have shape (n, dim) = ({n}, {dim}), got {x0.shape}")
     own = {"x0": getattr(x0, "dim", None), "process": process.dim}
+    own["boundary"] = boundary.dim if boundary else None
     for name, value in own.items():
         if value is not None and dim is not None and value != dim:
             raise InputError(f"dim must be {value}, as {name} has, got {dim}")

@@ -5,11 +5,12 @@ With a = G G^T, the drift of a step is combine(f, pull, c), where pull = div a +
 
 from typing import Any
 
-from fastrev.kernels.heun import Compiled, make_heun_coordinates, make_two_stages
 from fastrev.kernels.parts import forward_drift, make_central, make_part, square
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
-from fastrev.kernels.steppers import euler, euler_maruyama, milstein
+from fastrev.kernels.steppers.euler_maruyama import euler, euler_maruyama
+from fastrev.kernels.steppers.heun import Compiled, make_heun_coordinates, make_two_stages
+from fastrev.kernels.steppers.milstein import milstein
 
 
 def make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
@@ -19,6 +20,25 @@ def make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
 
         return make_advance_tuples(recipe, build, real)
     return _make_advance_coordinates(recipe, build, real)
+
+
+def make_variances(recipe: Recipe, build: Specialiser, real: Any) -> Any:
+    """`variances(x, i, j0, t, root, tables, out)`: of the noise of step i in each coordinate."""
+    if recipe.by_tuple:
+        from fastrev.kernels.advance_tuples import make_variances_tuples
+
+        return make_variances_tuples(recipe, build, real)
+    diffusion, params = make_part(recipe.diffusion, build)
+
+    @build.own_loop
+    def variances(x, i, j0, t, root, tables, out):
+        for w in range(len(x)):
+            p = params(tables[1], i, j0 + w)
+            row, variance = x[w], out[w]
+            for l in range(len(row)):
+                variance[l] = square(real(diffusion(row[l], t, p)) * root)
+
+    return variances
 
 
 def _make_advance_coordinates(recipe: Recipe, build: Specialiser, real: Any) -> Any:
@@ -64,7 +84,7 @@ def _make_advance_coordinates(recipe: Recipe, build: Specialiser, real: Any) -> 
 
     tiled = recipe.score is not None and recipe.score.shape == "tile"
     one_stage = advance_with_tile_score if tiled else advance_coordinates
-    if recipe.method != "heun":
+    if recipe.stages != "heun":
         return one_stage
     parts = Compiled(
         drift, drift_params, diffusion, diffusion_params, score, score_params, combine, tiled
@@ -74,7 +94,7 @@ def _make_advance_coordinates(recipe: Recipe, build: Specialiser, real: Any) -> 
 
 def _make_step(recipe: Recipe, diffusion: Any, build: Specialiser, real: Any) -> Any:
     """`step(x, t, g_p, b, g, h, root, z)`: a step of one stage."""
-    if recipe.method == "milstein" and recipe.noisy and recipe.structure == "diagonal":
+    if recipe.stages == "milstein" and recipe.noisy and recipe.structure == "diagonal":
 
         @build.own_scalar
         def g_of(x, t, p):

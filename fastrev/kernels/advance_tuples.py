@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from fastrev.kernels.heun import Compiled, make_heun_tuples, make_two_stages
 from fastrev.kernels.jit import scalar
 from fastrev.kernels.parts import central_step, forward_drift, make_part, square
 from fastrev.kernels.recipe import Part, Recipe
 from fastrev.kernels.specialise import Specialiser
-from fastrev.kernels.steppers import euler, euler_maruyama, milstein
+from fastrev.kernels.steppers.euler_maruyama import euler, euler_maruyama
+from fastrev.kernels.steppers.heun import Compiled, make_heun_tuples, make_two_stages
+from fastrev.kernels.steppers.milstein import milstein
 from fastrev.kernels.tuples import (
     make_column,
     make_each,
@@ -61,7 +62,7 @@ def make_advance_tuples(recipe: Recipe, build: Specialiser, real: Any) -> Any:
             put(x, l, step(v, t, g_p, b, g, h, root, column_z(z, l)))
 
     one_stage = advance_tuples_with_tile_score if tiled else advance_tuples
-    if recipe.method != "heun":
+    if recipe.stages != "heun":
         return one_stage
     used_score, used_params = (tile_score, tile_params) if tiled else (score, score_params)
     parts = Compiled(
@@ -71,10 +72,44 @@ def make_advance_tuples(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     return make_two_stages(two_stages, one_stage, build)
 
 
+def make_variances_tuples(recipe: Recipe, build: Specialiser, real: Any) -> Any:
+    """`variances(x, i, j0, t, root, tables, out)`: (G G^T)_jj root^2 of each coordinate j."""
+    assert recipe.dim is not None
+    make = _Vectors(recipe.dim, build, real)
+    noise = _Noise(recipe, make)
+    diffusion, params, squared = noise.function, noise.params, noise.squared
+    ones, column, put = (real(1.0),) * make.d, make_column(make.d), make_put(make.d)
+    row_square, scaled = make_products(1, recipe.rank, False), make_each(_product, make.d)
+
+    @build.own_scalar
+    def norm(row):
+        return row_square((row,), row)[0]
+
+    norms, matrix = make_each(norm, make.d), noise.structure == "matrix"
+
+    @build.own_scalar
+    def diagonal_of_matrix(g):
+        return norms((g,))
+
+    @build.own_scalar
+    def diagonal_of_numbers(g):
+        return squared(g, ones)
+
+    diagonal = diagonal_of_matrix if matrix else diagonal_of_numbers
+
+    @build.own_loop
+    def variances(x, i, j0, t, root, tables, out):
+        p = params(tables[1], i)
+        for l in range(x.shape[1]):
+            put(out, l, scaled((diagonal(diffusion(column(x, l), t, p)), root * root)))
+
+    return variances
+
+
 def _make_step(recipe: Recipe, make: "_Vectors", noise: "_Noise") -> Any:
     """`step(v, t, g_p, b, g, h, root, z)`: a step of one stage, d numbers."""
     d, unit, spread = make.d, make.real(1.0), noise.spread
-    if recipe.method == "milstein" and recipe.noisy and noise.structure == "diagonal":
+    if recipe.stages == "milstein" and recipe.noisy and noise.structure == "diagonal":
         each, slopes = make_each(milstein, d), _make_slopes(make, noise)
 
         @make.build.own_scalar

@@ -11,8 +11,12 @@ from fastrev.kernels.specialise import Specialiser
 
 
 def make_leave(recipe: Recipe, build: Specialiser) -> Any:
-    """`leave(k, frames, frame_rows, a, j0, x, lanes, done, everything, numbers, observed_rows,
-    observed_tables, work)`: the frame and the observations that are due at time k, if any."""
+    """`leave(k, frames, frame_rows, rows, j0, x, tau, numbers, observed_rows, observed_tables,
+    work)`: the frame and the observations that are due at time k, if any.
+
+    rows are the first row of the tile's particles, those that are kept, the place of its first
+    particle, and whether all are kept.
+    """
     keep, observe = _make_keep(recipe.storage, build), _make_observe(recipe.observers, build)
 
     @build.own_loop
@@ -20,47 +24,45 @@ def make_leave(recipe: Recipe, build: Specialiser) -> Any:
         k,
         frames,
         frame_rows,
-        a,
+        rows,
         j0,
         x,
-        lanes,
-        done,
-        everything,
+        tau,
         numbers,
         observed_rows,
         observed_tables,
         work,
     ):
         if frame_rows[k] >= 0:
-            keep(frames, frame_rows[k], a, j0, x, lanes, done, everything)
-        observe(numbers, observed_rows, observed_tables, k, x, work)
+            keep(frames, frame_rows[k], rows, j0, x)
+        observe(numbers, observed_rows, observed_tables, k, x, tau, work)
 
     return leave
 
 
 def _make_observe(observers: tuple[Observer, ...], build: Specialiser) -> Any:
-    """`observe(numbers, rows, tables, k, x, work)`: each observer that is due at time k."""
+    """`observe(numbers, rows, tables, k, x, tau, work)`: each observer that is due at time k."""
     if not observers:
 
         @build.own_loop
-        def nothing(numbers, rows, tables, k, x, work):
+        def nothing(numbers, rows, tables, k, x, tau, work):
             return
 
         return nothing
     add, others = observers[0].add, _make_observe(observers[1:], build)
 
-    def observe(numbers, rows, tables, k, x, work):
+    def observe(numbers, rows, tables, k, x, tau, work):
         row = rows[0][k]
         if row >= 0:
-            add(numbers[0][row], x, tables[0], row, work)
-        others(numbers[1:], rows[1:], tables[1:], k, x, work)
+            add(numbers[0][row], x, tau, tables[0], row, work)
+        others(numbers[1:], rows[1:], tables[1:], k, x, tau, work)
 
     observe.__qualname__ += str(len(observers))  # two functions of one kernel, two names
     return build.own_loop(observe)
 
 
 def _make_keep(storage: str, build: Specialiser) -> Any:
-    """`keep(frames, f, a, j0, x, lanes, done, everything)`: a tile as rows a.. of frame f."""
+    """`keep(frames, f, rows, j0, x)`: a tile as rows of frame f."""
     real = np.dtype(storage).type
 
     @build.own_scalar
@@ -70,7 +72,8 @@ def _make_keep(storage: str, build: Specialiser) -> Any:
     convert = half_bits if storage == "float16" else as_real
 
     @build.own_loop
-    def keep(frames, f, a, j0, x, lanes, done, everything):
+    def keep(frames, f, rows, j0, x):
+        a, lanes, done, everything = rows
         for j in range(x.shape[0]):
             if everything:
                 for l in range(x.shape[1]):
@@ -83,21 +86,24 @@ def _make_keep(storage: str, build: Specialiser) -> Any:
 
 
 @loop
-def first_lost(x):
-    """The first lane with an entry that is infinite or NaN; -1 where there is none."""
-    for l in range(x.shape[1]):
-        for j in range(x.shape[0]):
-            if x[j, l] - x[j, l] != 0:
-                return l
-    return -1
+def keep_passages(passages, rows, tau):
+    """Times of absorption of the particles that are kept."""
+    a, lanes, done, everything = rows
+    if everything:
+        for l in range(len(tau)):
+            passages[a + l] = tau[l]
+    else:
+        for q in range(len(lanes)):
+            passages[a + q] = tau[lanes[q] - done]
 
 
 @loop
 def not_finite(x):
-    """How many entries are infinite or NaN."""
-    lost = 0
+    """How many entries are infinite or NaN, and a lane that has one, -1 for none."""
+    lost, lane = 0, -1
     for j in range(x.shape[0]):
         for l in range(x.shape[1]):
-            if x[j, l] - x[j, l] != 0:  # NaN, also for an infinity
-                lost += 1
-    return lost
+            bad = x[j, l] - x[j, l] != 0  # NaN, also for an infinity
+            lost += 1 if bad else 0
+            lane = l if bad else lane
+    return lost, lane

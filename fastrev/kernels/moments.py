@@ -118,7 +118,7 @@ def product_sum(a, b, shift_a, shift_b):
 
 
 @loop
-def add_moments(numbers, x, table, k, work):
+def add_moments(numbers, x, tau, table, k, work):
     """Add a tile x (d, B) to `numbers`, laid out as model/moments.py says.
 
     The reference point is the first particle that comes.

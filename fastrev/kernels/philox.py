@@ -29,6 +29,10 @@ STREAM_INITIAL = 0x00000000
 """Stream of the initial draw (the top byte of the last counter word)."""
 STREAM_STEP = 0x01000000
 """Stream of the step noise."""
+STREAM_CORRECTOR = 0x02000000
+"""Stream of the noise of Langevin correctors."""
+STREAM_BRIDGE = 0x03000000
+"""Stream of what happens within a step at an absorbing wall."""
 STREAM_LOW_BITS = 0x80000000
 """Added to a stream for the low 32 bits of float64 uniforms."""
 

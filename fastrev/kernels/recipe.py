@@ -19,7 +19,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Observer:
-    """A reduction over a tile: `add(numbers (K,), x (w, B), table, k, work)` for its time k."""
+    """A reduction over a tile: `add(numbers (K,), x (w, B), tau (B,), table, k, work)`.
+
+    k is the row of its time, tau the times of absorption, infinite for none.
+    """
 
     add: Callable[..., None]
 
@@ -31,6 +34,7 @@ class Recipe:
     combine is f, pull, c -> the drift of the step, pull = div a + a s; None runs forward.
     structure is of G: one number, d of them, or d rows of `rank`; divergence the part that
     gives div a, "numeric" for central differences, None where G does not depend on x.
+    stages is the way of taking a step, corrected whether Langevin steps follow it.
     dim is known where a part works on tuples.
     draw is None where the initial state is given as an array.
     """
@@ -49,7 +53,9 @@ class Recipe:
     observers: tuple[Observer, ...] = ()
     structure: Literal["scalar", "diagonal", "matrix"] = "scalar"
     divergence: Part | Literal["numeric"] | None = None
-    method: str = "euler-maruyama"
+    stages: Literal["euler-maruyama", "milstein", "heun"] = "euler-maruyama"
+    corrected: bool = False
+    boundary: Literal["reflect", "periodic", "absorb", "absorb-bridge"] | None = None
     dim: int | None = None
     rank: int = 1
 
@@ -57,7 +63,12 @@ class Recipe:
     def coupled(self) -> bool:
         """Whether all coordinates of a particle are needed at once."""
         tiled = self.score is not None and self.score.shape == "tile"
-        return bool(self.observers) or tiled or self.by_tuple or self.correlated
+        return bool(self.observers) or tiled or self.by_tuple or self.correlated or self.absorbing
+
+    @property
+    def absorbing(self) -> bool:
+        """Whether a particle may end before the run does."""
+        return self.boundary in ("absorb", "absorb-bridge")
 
     @property
     def by_tuple(self) -> bool:
@@ -68,7 +79,8 @@ class Recipe:
     def fingerprint(self) -> str | None:
         """A content hash of everything that is compiled in, None where part of it is opaque."""
         parts = [self.dtype, self.storage, self.noisy, self.combine]
-        parts += [self.method, self.structure, self.dim, self.rank, self.divergence == "numeric"]
+        parts += [self.stages, self.corrected, self.structure, self.dim, self.rank]
+        parts += [self.divergence == "numeric", self.boundary]
         parts += [self.draw, self.draw_names, self.draw_uses, self.correlated]
         for part in (self.drift, self.diffusion, self.score, self.divergence):
             if isinstance(part, Part):

@@ -1,26 +1,69 @@
-"""Methods: how a step is taken.  `simulate(method=...)` takes one of these, or its name."""
+"""Methods: how a step is taken."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NamedTuple
 
-from fastrev.model.check import InputError, nearest
+import numpy as np
+
+from fastrev.model.check import Array, InputError
+from fastrev.model.kernel import Terms
+from fastrev.model.timegrid import TimeGrid
+
+
+class Prepared(NamedTuple):
+    """What a method makes of a process on a grid of S steps.
+
+    terms      what is compiled
+    root       (S,) the factor of the noise of each step, usually eta sqrt|h|
+    corrector  (S,) length of the Langevin steps after each step, 0 for none
+    repeats    how many of these
+    """
+
+    terms: Terms
+    root: Array
+    corrector: Array
+    repeats: int = 0
+
+
+class Method:
+    """What methods share.
+
+    name                   its name in `simulate(method=...)` and in configurations
+    stages                 the kernel's way of taking a step
+    looks_ahead            whether it asks for drift or score at the end of a step
+    strong_order           for noise that depends on x, None where it is not made for that
+    strong_order_additive  for noise that does not
+    """
+
+    name: ClassVar[str]
+    stages: ClassVar[Literal["euler-maruyama", "milstein", "heun"]] = "euler-maruyama"
+    looks_ahead: ClassVar[bool] = False
+    strong_order: ClassVar[float | None] = 0.5
+    strong_order_additive: ClassVar[float] = 1.0
+    weak_order: ClassVar[float] = 1.0
+
+    def prepared(self, process: Any, dim: int, grid: TimeGrid) -> Prepared:
+        """The process's own terms, and eta sqrt|h|.  Raises InputError."""
+        terms = process.terms(dim)
+        self.check(terms)
+        return Prepared(terms, terms.noise * np.sqrt(np.abs(grid.h)), np.zeros(grid.steps))
+
+    def check(self, terms: Terms) -> None:
+        """Refuse noise that the method is not made for.  Raises InputError."""
 
 
 @dataclass(frozen=True)
-class EulerMaruyama:
+class EulerMaruyama(Method):
     """x + b h + G sqrt|h| z.
 
     Weak order 1; strong order 1 where G does not depend on x, else 1/2.
     """
 
     name: ClassVar[str] = "euler-maruyama"
-    strong_order: ClassVar[float] = 0.5
-    strong_order_additive: ClassVar[float] = 1.0
-    weak_order: ClassVar[float] = 1.0
 
 
 @dataclass(frozen=True)
-class Milstein:
+class Milstein(Method):
     """Euler-Maruyama and the term 1/2 g g' |h| (z^2 - 1), for scalar or diagonal noise.
 
     g' = dg_j/dx_j is a central difference; a diagonal g_j that depends on other
@@ -28,13 +71,17 @@ class Milstein:
     """
 
     name: ClassVar[str] = "milstein"
-    strong_order: ClassVar[float] = 1.0
-    strong_order_additive: ClassVar[float] = 1.0
-    weak_order: ClassVar[float] = 1.0
+    stages: ClassVar[Any] = "milstein"
+    strong_order: ClassVar[float | None] = 1.0
+
+    def check(self, terms: Terms) -> None:
+        """Refuse a matrix."""
+        if terms.structure == "matrix":
+            raise InputError("method 'milstein' is for scalar or diagonal noise, got a matrix")
 
 
 @dataclass(frozen=True)
-class Heun:
+class Heun(Method):
     """The drift averaged over both ends of the step, for noise that does not depend on x.
 
     Strong order 1, weak order 2; order 2 for the probability-flow ODE.  Two evaluations a
@@ -43,28 +90,15 @@ class Heun:
     """
 
     name: ClassVar[str] = "heun"
+    stages: ClassVar[Any] = "heun"
+    looks_ahead: ClassVar[bool] = True
     strong_order: ClassVar[float | None] = None
-    strong_order_additive: ClassVar[float] = 1.0
     weak_order: ClassVar[float] = 2.0
 
-
-METHODS: dict[str, Any] = {m.name: m() for m in (EulerMaruyama, Milstein, Heun)}
-
-
-def method_name(method: Any) -> str:
-    """The name of a method given as an object or by name.  Raises InputError."""
-    name = getattr(method, "name", method)
-    if not isinstance(name, str) or name not in METHODS or isinstance(method, type):
-        raise InputError(f"method: {method!r} is not known: {nearest(str(name), METHODS)}")
-    return name
-
-
-def check_method(name: str, structure: str, depends_on_x: bool) -> None:
-    """Refuse noise that a method is not made for.  Raises InputError."""
-    if name == "milstein" and structure == "matrix":
-        raise InputError("method 'milstein' is for scalar or diagonal noise, got a matrix")
-    if name == "heun" and depends_on_x:
-        raise InputError(
-            "method 'heun' is for noise that does not depend on x, noise='scalar' or 'matrix'; "
-            "use 'milstein' or 'euler-maruyama'"
-        )
+    def check(self, terms: Terms) -> None:
+        """Refuse noise that depends on x."""
+        if terms.divergence is not None:
+            raise InputError(
+                "method 'heun' is for noise that does not depend on x, noise='scalar' or "
+                "'matrix'; use 'milstein' or 'euler-maruyama'"
+            )

@@ -111,6 +111,7 @@ class Moments:
 
     times: Any = None
     dtype = "float64"
+    absorbing = False
 
     @property
     def name(self) -> str:

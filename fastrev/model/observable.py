@@ -23,6 +23,10 @@ class Observable(Protocol):
         """Its key in `run.observables`."""
 
     @property
+    def absorbing(self) -> bool:
+        """Whether it needs walls that absorb."""
+
+    @property
     def dtype(self) -> str:
         """Of the numbers."""
 

@@ -116,6 +116,10 @@ class Reverse:
         first = min(1.0, self.horizon)
         if self.affine(np.array([first])) is not None:
             return affine_terms(self.affine, self.noise, first)  # type: ignore[arg-type]
+        return self.split_terms(dim)
+
+    def split_terms(self, dim: int) -> Terms:
+        """The same with the score on its own, also where all is linear."""
         forward = self.process.terms(dim)
         return Terms(
             forward.drift,

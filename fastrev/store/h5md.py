@@ -18,6 +18,7 @@ rows are on disk; that byte is the commit.
     /fastrev/specification                  the run as TOML
     /fastrev/seconds                        (shards,) wall time of each
     /fastrev/non_finite                     (shards,) coordinates that ended infinite or NaN
+    /fastrev/first_passage                  (N,) when a wall absorbed each, infinite for never
     /fastrev/observables/*/numbers          (shards, F, K) what each shard adds to an observable
     /fastrev/observables/*/times            (F,) forward time t of its rows
     /fastrev/arrays/*                       arrays too large for TOML
@@ -47,6 +48,7 @@ SECONDS = "/fastrev/seconds"
 NON_FINITE = "/fastrev/non_finite"
 ROWS = "/fastrev/rows"
 OBSERVABLES = "/fastrev/observables"
+PASSAGES = "/fastrev/first_passage"
 
 
 class StoreError(ValueError):
@@ -63,7 +65,11 @@ class Numbers(NamedTuple):
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its run; shard i has rows[i] .. rows[i+1]-1 of each frame."""
+    """What a file says of its run; shard i has rows[i] .. rows[i+1]-1 of each frame.
+
+    passages is the dtype of the particles' passage times, None where there are none;
+    period the low and high ends (D,) of a periodic box.
+    """
 
     rows: NDArray[np.int64]
     dim: int
@@ -76,6 +82,8 @@ class Header:
     provenance: Mapping[str, str] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     numbers: Mapping[str, Numbers] = field(default_factory=dict)
+    passages: str | None = None
+    period: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -84,8 +92,9 @@ class Header:
 
     @property
     def nbytes(self) -> int:
-        """Size of the frames in bytes."""
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        """Size of the frames and of the passage times in bytes."""
+        passages = self.shape[1] * np.dtype(self.passages).itemsize if self.passages else 0
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize + passages
 
     @property
     def shard_count(self) -> int:
@@ -103,6 +112,7 @@ class Offsets:
     seconds: int
     non_finite: int
     numbers: Mapping[str, int]
+    passages: int
 
 
 def offsets_of(file: h5py.File) -> Offsets:
@@ -117,7 +127,8 @@ def offsets_of(file: h5py.File) -> Offsets:
     names = (VALUE, SHARDS, CHECKSUMS, SECONDS, NON_FINITE)
     value, shards, checksums, seconds, non_finite = (offset(name) for name in names)
     numbers = {name: offset(f"{OBSERVABLES}/{name}/numbers") for name in file.get(OBSERVABLES, ())}
-    return Offsets(value, shards, checksums, seconds, non_finite, numbers)
+    passages = offset(PASSAGES) if PASSAGES in file else 0
+    return Offsets(value, shards, checksums, seconds, non_finite, numbers, passages)
 
 
 def check_target(path: Path, nbytes: int, overwrite: bool) -> None:
@@ -164,7 +175,10 @@ def _fill(file: h5py.File, header: Header) -> Offsets:
     trajectory = file.create_group("particles/trajectory")
     box = trajectory.create_group("box")
     box.attrs["dimension"] = np.int32(header.dim)
-    box.attrs["boundary"] = np.array([b"none"] * header.dim, dtype="S4")
+    side = b"none" if header.period is None else b"periodic"
+    box.attrs["boundary"] = np.array([side] * header.dim, dtype=f"S{len(side)}")
+    if header.period is not None:
+        box["edges"] = header.period[1] - header.period[0]
     position = trajectory.create_group("position")
     position["step"] = header.frame_steps
     position["time"] = np.abs(header.times - header.t_start)
@@ -185,6 +199,8 @@ def _fill(file: h5py.File, header: Header) -> Offsets:
     for name, kind in (("shards", "u1"), ("checksums", "<u8"), ("seconds", "<f8")):
         _allocate(own, name, (header.shard_count,), np.dtype(kind))[...] = 0
     _allocate(own, "non_finite", (header.shard_count,), np.dtype("<i8"))[...] = 0
+    if header.passages:
+        _allocate(own, "first_passage", (header.shape[1],), np.dtype(header.passages))
     for name, numbers in header.numbers.items():
         group = own.create_group(f"observables/{name}")
         group["times"] = numbers.times

@@ -16,6 +16,7 @@ from fastrev.store.h5md import (
     FORMAT,
     NON_FINITE,
     OBSERVABLES,
+    PASSAGES,
     ROWS,
     SECONDS,
     SHARDS,
@@ -46,6 +47,7 @@ def read_header(path: str | Path, arrays: bool = True) -> Header:
             provenance=texts,
             arrays={name: stored[name][()] for name in stored},
             numbers={name: _layout(node) for name, node in file.get(OBSERVABLES, {}).items()},
+            passages=file[PASSAGES].dtype.name if PASSAGES in file else None,
         )
 
 
@@ -117,6 +119,21 @@ def read_progress(path: str | Path) -> Progress:
 def shard_numbers(file: h5py.File, index: int) -> dict[str, NDArray[Any]]:
     """What a shard adds to each observable, (F, K) by name."""
     return {name: node["numbers"][index] for name, node in file.get(OBSERVABLES, {}).items()}
+
+
+def shard_passages(file: h5py.File, index: int) -> NDArray[Any]:
+    """The passage times of a shard's particles, (m,), or (0,) where the file has none."""
+    if PASSAGES not in file:
+        return np.empty(0)
+    a, b = (int(v) for v in file[ROWS][index : index + 2])
+    return np.asarray(file[PASSAGES][a:b])
+
+
+def read_passages(path: str | Path) -> NDArray[Any] | None:
+    """The passage times of the committed particles, None where the file has none."""
+    count = FileFrames(path).shape[1]
+    with open_file(path) as file:
+        return np.asarray(file[PASSAGES][:count]) if PASSAGES in file else None
 
 
 @dataclass(frozen=True)

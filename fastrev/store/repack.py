@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrev.store.h5md import CHECKSUMS, ROWS, SHARDS, VALUE, StoreError, check_target
-from fastrev.store.reader import open_file, shard_numbers
+from fastrev.store.reader import open_file, shard_numbers, shard_passages
 from fastrev.store.writer import checksum
 
 _CHUNK_BYTES = 1 << 20
@@ -65,7 +65,9 @@ def repack(
                     a, b = int(bounds[index]), int(bounds[index + 1])
                     rows = rounded(value[:, a:b], keep)
                     packed[:, a:b] = rows
-                    new[CHECKSUMS][index] = checksum(index, rows, shard_numbers(file, index))
+                    new[CHECKSUMS][index] = checksum(
+                        index, rows, shard_passages(file, index), shard_numbers(file, index)
+                    )
             os.replace(partial, target)
         finally:
             partial.unlink(missing_ok=True)

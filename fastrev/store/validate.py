@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from fastrev.store.h5md import CHECKSUMS, OBSERVABLES, ROWS, SHARDS, VALUE, StoreError
-from fastrev.store.reader import open_file, shard_numbers
+from fastrev.store.reader import open_file, shard_numbers, shard_passages
 from fastrev.store.writer import checksum
 
 
@@ -29,8 +29,9 @@ def damaged_shards(path: str | Path) -> list[int]:
         damaged = []
         for index in np.flatnonzero(shards).tolist():
             rows = _rows(value, bounds[index], bounds[index + 1])
-            numbers = shard_numbers(file, index)
-            if shards[index] != 1 or checksum(index, rows, numbers) != int(sums[index]):
+            numbers, passages = shard_numbers(file, index), shard_passages(file, index)
+            digest = checksum(index, rows, passages, numbers)
+            if shards[index] != 1 or digest != int(sums[index]):
                 damaged.append(index)
     return damaged
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
@@ -27,16 +27,25 @@ BUFFERS = 2
 class Rows:
     """A computed shard: its rows of each frame, (F, m, D), in a buffer of the writer's.
 
-    numbers  what it adds to each observable, (F, K)
-    repair  rows that replace damaged ones: what the file records of the run stays
+    passages  its particles' passage times, (m,) or (0,), in the same buffer
+    numbers   what it adds to each observable, (F, K)
+    repair    rows that replace damaged ones: what the file records of the run stays
     """
 
     index: int
     frames: NDArray[Any]
+    passages: NDArray[Any]
     numbers: Mapping[str, NDArray[Any]]
     seconds: float = 0.0
     non_finite: int = 0
     repair: bool = False
+
+
+class _Buffer(NamedTuple):
+    """Room for the rows of the largest shard."""
+
+    frames: NDArray[Any]
+    passages: NDArray[Any]
 
 
 class Writer:
@@ -53,21 +62,25 @@ class Writer:
             raise
         self._error: BaseException | None = None
         self._work: queue.Queue[Rows | None] = queue.Queue(1)
-        self._free: queue.Queue[NDArray[Any] | None] = queue.Queue()
+        self._free: queue.Queue[_Buffer | None] = queue.Queue()
+        self._lent: dict[int, _Buffer] = {}
         for _ in range(BUFFERS):
             self._free.put(None)  # made on first use: a run of one shard needs one
         self._thread = threading.Thread(target=self._run, name="fastrev-writer", daemon=True)
         self._thread.start()
 
-    def buffer(self, index: int) -> NDArray[Any]:
-        """An array (F, m, D) for a shard, to fill and submit; waits until one is free."""
-        room = self._free.get()
-        f, _, d = self._header.shape
-        sizes = np.diff(self._header.rows)
+    def buffer(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Arrays (F, m, D) and (m,) or (0,) for a shard, to fill and submit; waits until free."""
+        header, room = self._header, self._free.get()
+        f, _, d = header.shape
+        sizes = np.diff(header.rows)
         count = int(sizes[index])
         if room is None:
-            room = np.empty(f * int(sizes.max()) * d, self._header.dtype)
-        return room[: f * count * d].reshape(f, count, d)
+            most = int(sizes.max())
+            passages = np.empty(most if header.passages else 0, header.passages or header.dtype)
+            room = _Buffer(np.empty(f * most * d, header.dtype), passages)
+        self._lent[index] = room
+        return room.frames[: f * count * d].reshape(f, count, d), room.passages[:count]
 
     def submit(self, shard: Rows) -> None:
         """Hand over a shard and its buffer.  Raises StoreError."""
@@ -112,8 +125,7 @@ class Writer:
                     self._write(shard)
             except BaseException as error:  # handed to the thread that submits
                 self._error = error
-            frames = shard.frames
-            self._free.put(frames if frames.base is None else frames.base)
+            self._free.put(self._lent.pop(shard.index))
 
     def _write(self, shard: Rows) -> None:
         """All rows and their checksum, then, once they are on disk, the commit byte."""
@@ -122,9 +134,11 @@ class Writer:
         n, first = self._header.shape[1], int(self._header.rows[shard.index])
         for f in range(len(frames)):
             write_at(self._file, frames[f], at.value + (f * n + first) * row)
+        passages = shard.passages
+        write_at(self._file, passages, at.passages + first * passages.itemsize)
         for name, numbers in shard.numbers.items():
             write_at(self._file, numbers, at.numbers[name] + shard.index * numbers.nbytes)
-        digest = checksum(shard.index, frames, shard.numbers)
+        digest = checksum(shard.index, frames, passages, shard.numbers)
         entries: list[tuple[int, str, Any]] = [(at.checksums, "<u8", digest)]
         if not shard.repair:
             entries += [
@@ -141,10 +155,16 @@ class Writer:
             getattr(os, "fdatasync", os.fsync)(self._file)
 
 
-def checksum(index: int, frames: NDArray[Any], numbers: Mapping[str, NDArray[Any]]) -> int:
-    """XXH3 of a shard's rows, frame after frame, and of its observables by their names' order."""
+def checksum(
+    index: int,
+    frames: NDArray[Any],
+    passages: NDArray[Any],
+    numbers: Mapping[str, NDArray[Any]],
+) -> int:
+    """XXH3 of a shard's rows, frame after frame, of its passage times, and of its observables
+    by their names' order."""
     digest = xxhash.xxh3_64(seed=index)
-    for rows in (*frames, *(numbers[name] for name in sorted(numbers))):
+    for rows in (*frames, passages, *(numbers[name] for name in sorted(numbers))):
         digest.update(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
     return digest.intdigest()
 

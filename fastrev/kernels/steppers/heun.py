@@ -1,12 +1,26 @@
-"""Two stages a step: Heun's scheme, of which `steppers.heun` is the formula."""
+"""Heun: two stages a step, the drift averaged over both ends."""
 
 from dataclasses import dataclass
 from typing import Any
 
+from fastrev.kernels.intrinsics import fma, half_of
+from fastrev.kernels.jit import scalar
 from fastrev.kernels.parts import square
 from fastrev.kernels.specialise import Specialiser
-from fastrev.kernels.steppers import euler_maruyama, heun
+from fastrev.kernels.steppers.euler_maruyama import euler_maruyama
 from fastrev.kernels.tuples import make_column, make_each, make_put
+
+
+@scalar
+def heun(x, b, b_ahead, g, g_ahead, h, root, z):
+    """x + 1/2 (b + b') h + 1/2 (g + g') sqrt|h| z; b', g' at t + h and the Euler-Maruyama point.
+
+    For noise that does not depend on x: strong order 1, weak order 2; without noise the
+    second-order Heun scheme of the probability-flow ODE (Karras et al. 2022,
+    arXiv:2206.00364, algorithm 1).  Kloeden and Platen, section 15.1.
+    """
+    half = half_of(h)
+    return fma(half_of(g + g_ahead) * root, z, fma(b_ahead, half, fma(b, half, x)))
 
 
 @dataclass(frozen=True)

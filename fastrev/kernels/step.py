@@ -1,0 +1,93 @@
+"""One step of a tile with all that belongs to it: the method's, the corrector's, the walls'."""
+
+from typing import Any
+
+import numpy as np
+
+from fastrev.kernels.advance import make_advance, make_variances
+from fastrev.kernels.boundary import make_begin, make_bound
+from fastrev.kernels.jit import loop
+from fastrev.kernels.noise import BLOCK_STEPS, fill_normals
+from fastrev.kernels.philox import STREAM_CORRECTOR, STREAM_STEP
+from fastrev.kernels.recipe import Recipe
+from fastrev.kernels.specialise import Specialiser
+
+_u64 = np.uint64
+_STEP, _CORRECTOR = _u64(STREAM_STEP), _u64(STREAM_CORRECTOR)
+_PER_BLOCK = BLOCK_STEPS // 4
+
+
+def make_refill(recipe: Recipe, build: Specialiser) -> Any:
+    """`refill(z, after, i0, low, high, j0, k0, k1)`: the noise of steps i0 .. i0 + 7.
+
+    z (8, w, B) is that of the steps, after (8 repeats, w, B) that of their correctors.
+    """
+    noisy, corrected = recipe.noisy, recipe.corrected
+    fill = fill_normals[recipe.dtype]
+
+    @build.own_loop
+    def refill(z, after, i0, low, high, j0, k0, k1):
+        number = i0 // BLOCK_STEPS
+        if noisy:
+            block = _u64(number * _PER_BLOCK)
+            for w in range(z.shape[1]):
+                fill(z, w, low, high, block, _u64(_STEP | _u64(j0 + w)), k0, k1)
+        if corrected:
+            repeats = len(after) // BLOCK_STEPS
+            for r in range(repeats):
+                block = _u64((number * repeats + r) * _PER_BLOCK)
+                part = after[r * BLOCK_STEPS : (r + 1) * BLOCK_STEPS]
+                for w in range(after.shape[1]):
+                    fill(part, w, low, high, block, _u64(_CORRECTOR | _u64(j0 + w)), k0, k1)
+
+    return refill
+
+
+@loop
+def _copy(x, before):
+    for j in range(len(x)):
+        for l in range(x.shape[1]):
+            before[j, l] = x[j, l]
+
+
+def make_step(recipe: Recipe, build: Specialiser, real: Any) -> tuple[Any, Any]:
+    """`begin(x, tau, j0, t0, walls)`, before the first step, and
+    `step(x, tau, noises, rooms, i, j0, address, clock, c, corrector, tables, walls)`: step i of
+    a tile, in place.
+
+    tau      (B,) time of absorption, infinite for none
+    noises   z and after, of `make_refill`
+    rooms    s (stages w, B), work (4, B); before and variance (w, B) where walls absorb
+    address  low and high word of the first particle's id, and the key's two words
+    clock    t (S+1,), h (S,), root (S,)
+    """
+    from fastrev.kernels.steppers.langevin import make_correct
+
+    advance, bound = make_advance(recipe, build, real), make_bound(recipe, build, real)
+    correct = make_correct(recipe, build, real) if recipe.corrected else None
+    bridge = recipe.boundary == "absorb-bridge"
+    variances = make_variances(recipe, build, real) if bridge else _copy
+    walled, absorbing, corrected = bool(recipe.boundary), recipe.absorbing, recipe.corrected
+
+    @build.own_scalar  # inlined: as a call, counting references to its arrays costs 3 %
+    def step(x, tau, noises, rooms, i, j0, address, clock, c, corrector, tables, walls):
+        z, after = noises
+        s, work, before, variance = rooms
+        low, high, k0, k1 = address
+        t, h, root = clock
+        b = i % BLOCK_STEPS
+        if absorbing:
+            _copy(x, before)
+        if bridge:
+            variances(x, i, j0, t[i], root[i], tables, variance)
+        advance(x, z[b], s, work, i, j0, t, h[i], root[i], c, tables)
+        if corrected:
+            length, spread, repeats = corrector
+            if length[i] > 0:
+                for r in range(repeats):
+                    noise = after[r * BLOCK_STEPS + b]
+                    correct(x, noise, s, work, i, j0, t[i + 1], length[i], spread[i], tables)
+        if walled:
+            bound(x, before, tau, variance, work, i, j0, low, high, k0, k1, t[i], h[i], walls)
+
+    return make_begin(recipe, build), step
