@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fastrev.engine.explain import Explanation, explain
 from fastrev.engine.files import extend, resume
+from fastrev.engine.messages import PerformanceWarning
 from fastrev.engine.run import Run, open_run
 from fastrev.engine.simulate import simulate
 from fastrev.model.boundary import Absorb, Periodic, Reflect
@@ -42,6 +44,7 @@ __all__ = [
     "Brownian",
     "Empirical",
     "EulerMaruyama",
+    "Explanation",
     "Exponential",
     "FirstPassage",
     "Gaussian",
@@ -52,6 +55,7 @@ __all__ = [
     "Milstein",
     "Moments",
     "OrnsteinUhlenbeck",
+    "PerformanceWarning",
     "Periodic",
     "Point",
     "PredictorCorrector",
@@ -62,6 +66,7 @@ __all__ = [
     "SubVP",
     "TimeGrid",
     "Uniform",
+    "explain",
     "extend",
     "open",
     "resume",

@@ -81,6 +81,16 @@ def run(
 
 
 @app.command()
+def explain(config: Annotated[Path, typer.Argument(help="A TOML file; see data/.")]) -> None:
+    """Say which loops of a configuration's kernel are vector code, and what a step costs."""
+    from fastrev.engine.config import read_config
+    from fastrev.engine.explain import explained
+
+    spec, _ = read_config(config)
+    console.print(str(explained(spec)), highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
 def info(file: Annotated[Path, typer.Argument(help="A run's HDF5 file.")]) -> None:
     """Say what a file holds: model, grid, progress, size, where it came from."""
     import fastrev as fr

@@ -53,24 +53,19 @@ def test_fingerprint_sees_what_decides_a_kernel(monkeypatch):
 
 
 MODULES = {
-    "number": ("K = {}", "import helper\ndef f(x, t, p):\n    return -helper.K * x"),
-    "array": (
-        "import numpy as np\nK = np.array([0.0, {}])",
-        "import helper\ndef f(x, t, p):\n    return -helper.K[1] * x",
-    ),
-    "function": (
-        "def g(x):\n    return -{} * x",
-        "import helper\ndef f(x, t, p):\n    return helper.g(x)",
-    ),
-    "jitted": (
-        "import numba\n@numba.njit\ndef g(x):\n    return -{} * x",
-        "import package.sub as s\ndef f(x, t, p):\n    return s.helper.g(x)",
-    ),
-    "enumeration": (
-        "import enum\nclass K(enum.IntEnum):\n    A = {}",
-        "from helper import K\ndef f(x, t, p):\n    return -K.A * x",
-    ),
+    "a_number.py": "K = {}",
+    "an_array.py": "import numpy as np\nK = np.array([0.0, {}])",
+    "a_function.py": "def g(x):\n    return -{} * x",
+    "package/sub/jitted.py": "import numba\n@numba.njit\ndef g(x):\n    return -{} * x",
+    "an_enumeration.py": "import enum\nclass K(enum.IntEnum):\n    A = {}",
 }
+KERNEL = """
+import a_number, an_array, a_function
+import package.sub as s
+from an_enumeration import K
+def f(x, t, p):
+    return a_function.g(x) + s.jitted.g(x) - (a_number.K + an_array.K[1]) * x + -K.A * x
+"""
 CHILD = """
 import sys
 sys.path.insert(0, {folder!r})
@@ -80,26 +75,25 @@ print(float(fr.simulate(fr.SDE(f, 0.0), fr.Point(1.0), n=1, steps=1).x[0, 0]))
 """
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_changed_module_is_noticed(name, tmp_path):
-    """x_1 = 1 - K, in three processes: K = 1, then 3, then 1 again."""
-    helper, kernel = MODULES[name]
-    (tmp_path / "kernel.py").write_text(kernel)
+def test_a_changed_module_is_noticed(tmp_path):
+    """x_1 = 1 - the sum of all K: K = 1, one of them 3 at a time, then all 1 again."""
+    (tmp_path / "kernel.py").write_text(KERNEL)
     package = tmp_path / "package" / "sub"
     package.mkdir(parents=True)
     (tmp_path / "package/__init__.py").touch()
-    (package / "__init__.py").write_text("from . import helper")
+    (package / "__init__.py").write_text("from . import jitted")
     environment = os.environ | {
         "FASTREV_CACHE_DIR": str(tmp_path / "cache"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    for value in (1, 3, 1):
-        for folder in (tmp_path, package):
-            (folder / "helper.py").write_text(helper.format(value))
+    for changed in (None, *MODULES, None):
+        for name, text in MODULES.items():
+            (tmp_path / name).write_text(text.format(3 if name == changed else 1))
         command = [sys.executable, "-c", CHILD.format(folder=str(tmp_path))]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert float(done.stdout) == 1.0 - value
+        assert float(done.stdout) == (-6.0 if changed else -4.0)
+    assert len(list((tmp_path / "cache").iterdir())) == 6
 
 
 def test_kernels_from_disk_do_not_meet(tmp_path):

@@ -223,14 +223,14 @@ def test_interrupt_stops_between_pieces():
 
 def test_ids_beyond_32_bits():
     """A range across 2^32, against the same particles one by one, and the oracle."""
-    from fastrev.engine.program import build
+    from fastrev.engine.program import Kept, build
     from fastrev.engine.specification import Options, specify
 
     options = Options(n=2**33, time=[0.0, 1.0], steps=9, seed=5, keep={"start": 0})
     program = build(specify(PROCESS, fr.Point(0.0), options))
     first, count = 2**32 - 1500, 3000
     frames = np.empty((2, count, 1), np.float32)
-    program.run_range(frames, first, count, first)
+    program.run_range(Kept(frames, np.empty(0, np.float32)), first, count, first)
     for particle in (first, 2**32 - 1, 2**32, 2**32 + 1, first + count - 1):
         path = program.run_path(particle)
         np.testing.assert_array_equal(frames[:, particle - first], path[[0, -1]])

@@ -13,6 +13,10 @@ class KernelError(InputError):
     """A kernel that does not compile; the message shows the user's line."""
 
 
+class PerformanceWarning(UserWarning):
+    """A user's own kernel that did not become vector code."""
+
+
 def compile_message(text: str, functions: Iterable[Callable[..., Any]]) -> str:
     """What is wrong, where, and the line itself."""
     lines = [line for line in text.splitlines() if line.strip()]

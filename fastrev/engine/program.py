@@ -3,6 +3,7 @@
 import hashlib
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,14 +13,14 @@ from numpy.typing import NDArray
 
 from fastrev.engine import threads
 from fastrev.engine.lastframe import LastFrame
-from fastrev.engine.messages import KernelError, compile_message
+from fastrev.engine.messages import KernelError, PerformanceWarning, compile_message
 from fastrev.engine.shards import Shard, pieces
 from fastrev.engine.specification import Specification
 from fastrev.model.boundary import Absorb
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Distribution, Draw
 from fastrev.model.first_passage import FirstPassage
-from fastrev.model.kernel import Kernel
+from fastrev.model.kernel import Kernel, Terms
 from fastrev.model.method import Prepared
 from fastrev.model.moments import Moments
 from fastrev.model.sde import check_scalar_noise
@@ -78,6 +79,7 @@ class Program:
     """What `run_range` needs, all of it a function of the specification."""
 
     kernel: Callable[..., tuple[int, int]]
+    recipe: Any
     digest: str
     compile_seconds: float
     dtype: Any
@@ -205,12 +207,45 @@ class Program:
         return x0[first : first + count]
 
 
-def build(spec: Specification) -> Program:
+def build(spec: Specification, stored: bool = True) -> Program:
     """Compile, or load from the cache, and evaluate what varies by step.
+
+    stored   whether a kernel of this process or of the disk will do
 
     Raises KernelError where a kernel does not compile, InputError where a
     coefficient or a score is not finite on the grid.
     """
+    start = time.perf_counter()
+    program = _prepare(spec, stored)
+    functions = [kernel.function for kernel in _roles(spec.process.terms(spec.dim)).values()]
+    compiled: Any = program.kernel
+    fresh = not compiled.overloads
+    _compile(program, spec, functions)
+    object.__setattr__(program, "compile_seconds", time.perf_counter() - start)
+    if stored and fresh and not getattr(compiled._cache, "hits", 0):
+        _warn_of_scalar_loops(compiled, functions)
+    return program
+
+
+def _warn_of_scalar_loops(compiled: Any, functions: list[Callable[..., Any]]) -> None:
+    """Say once, when it is compiled, that a user's own kernel did not become vector code."""
+    from fastrev.kernels.loops import loops_of
+
+    if all(function.__module__.startswith("fastrev.") for function in functions):
+        return
+    for role, function in compiled.fastrev_loops:
+        slow = [loop.stopped for loop in loops_of(function) if loop.lanes == 1]
+        if role != "noise" and slow:
+            warnings.warn(
+                f"the loop of the {role} did not become vector code and is several times slower "
+                f"than it might be: {slow[0]}; fastrev.explain(process) tells more",
+                PerformanceWarning,
+                stacklevel=5,
+            )
+
+
+def _prepare(spec: Specification, stored: bool) -> Program:
+    """A program whose kernel is compiled when it is first called.  Raises InputError."""
     from fastrev.kernels import recipe as recipes
     from fastrev.kernels.boundary import add_passages
     from fastrev.kernels.moments import add_moments
@@ -220,16 +255,11 @@ def build(spec: Specification) -> Program:
         Moments: recipes.Observer(add_moments),
         FirstPassage: recipes.Observer(add_passages),
     }
-    start = time.perf_counter()
     real = np.dtype(spec.dtype).type
     check_scalar_noise(spec.process, float(spec.grid.times[0]))
     prepared = spec.method.prepared(spec.process, spec.dim, spec.grid)
     terms = prepared.terms
-    roles = {"drift": terms.drift, "diffusion": terms.diffusion}
-    if terms.score is not None:
-        roles["score"] = terms.score
-    if isinstance(terms.divergence, Kernel) and terms.score is not None:
-        roles["divergence"] = terms.divergence
+    roles = _roles(terms)
     parts: dict[str, Any] = {}
     tables: dict[str, tuple[Any, ...]] = dict.fromkeys(_ROLES, ())
     for role, kernel in roles.items():
@@ -263,11 +293,12 @@ def build(spec: Specification) -> Program:
     numbers = (*steps, *corrector, *walls, *sum(tables.values(), ()))
     content = recipe.fingerprint()
     try:
-        compiled = _kernel(recipe, content)
+        compiled = _kernel(recipe, content if stored else None)
     except NotAKernelError as error:
         raise KernelError(str(error)) from None
-    program = Program(
+    return Program(
         kernel=compiled,
+        recipe=recipe,
         digest=_digest(content, (*numbers, *values, terms.correction)),
         compile_seconds=0.0,
         dtype=real,
@@ -284,9 +315,16 @@ def build(spec: Specification) -> Program:
         draw_values=values,
         spec=spec,
     )
-    _compile(program, spec, [kernel.function for kernel in roles.values()])
-    object.__setattr__(program, "compile_seconds", time.perf_counter() - start)
-    return program
+
+
+def _roles(terms: Terms) -> dict[str, Kernel]:
+    """The kernels of a process by what they are for."""
+    roles = {"drift": terms.drift, "diffusion": terms.diffusion}
+    if terms.score is not None:
+        roles["score"] = terms.score
+    if isinstance(terms.divergence, Kernel) and terms.score is not None:
+        roles["divergence"] = terms.divergence
+    return roles
 
 
 def _part(

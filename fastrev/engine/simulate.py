@@ -77,29 +77,38 @@ def simulate(
     Raises InputError (a ValueError) for bad input, before any file is touched;
     StoreError for a file that cannot be made or written.
     """
+    spec = specified(
+        process, x0, n=n, time=time, steps=steps, dim=dim, seed=seed, dtype=dtype, frames=frames,
+        method=method, observe=observe, shard_size=shard_size, keep=keep, storage=storage,
+        boundary=boundary,
+    )  # fmt: skip
+    return execute(spec, out, progress, overwrite, durable)
+
+
+def specified(
+    process: Any,
+    x0: Any,
+    time: Any = (0.0, 1.0),
+    dtype: Any = "float32",
+    method: Any = "euler-maruyama",
+    observe: Any = (),
+    keep: Any = 1,
+    storage: Any = None,
+    boundary: Boundary | None = None,
+    **plain: Any,
+) -> Specification:
+    """The specification that these arguments of `simulate` describe.  Raises InputError."""
     grid = time if isinstance(time, TimeGrid) else None
-    values = {
-        "n": n,
-        "steps": steps,
-        "dim": dim,
-        "seed": seed,
+    values = plain | {
         "dtype": _dtype_name(dtype),
-        "frames": frames,
         "method": method_table(as_method(method)),
-        "shard_size": shard_size,
         "storage": None if storage is None else _dtype_name(storage),
         "keep": _keep_ids(keep),
     }
     if grid is None:
         values["time"] = time
-    plain = {name: _plain(value) for name, value in values.items()}
-    return execute(
-        specify(process, x0, checked(Options, plain), grid, observe, boundary),
-        out,
-        progress,
-        overwrite,
-        durable,
-    )
+    options = checked(Options, {name: _plain(value) for name, value in values.items()})
+    return specify(process, x0, options, grid, observe, boundary)
 
 
 def _dtype_name(dtype: Any) -> Any:

@@ -40,6 +40,7 @@ class NotAKernelError(ValueError):
 class Specialiser:
     """Compiles functions for one dtype; one instance per kernel, so helpers are shared.
 
+    loops the functions with loops over arrays, as they were made
     tag   a text that no other kernel shares, put into the name of every function: compiled
           functions find one another by name, also across kernels loaded from disk
     """
@@ -47,6 +48,7 @@ class Specialiser:
     def __init__(self, dtype: Any, tag: str) -> None:
         self.dtype = np.dtype(dtype)
         self.tag = tag
+        self.loops: list[Any] = []
         self._done: dict[int, Any] = {}
         self._fast = BY_WIDTH[self.dtype.name]
 
@@ -56,7 +58,8 @@ class Specialiser:
 
     def loop(self, function: Callable[..., Any]) -> Any:
         """A jitted function with loops over arrays."""
-        return self._compile(function, user_loop)
+        self.loops.append(self._compile(function, user_loop))
+        return self.loops[-1]
 
     def own_scalar(self, function: Callable[..., Any]) -> Any:
         """`scalar` for a function of this package, as it is."""
@@ -64,7 +67,8 @@ class Specialiser:
 
     def own_loop(self, function: Callable[..., Any]) -> Any:
         """`loop` for a function of this package, as it is."""
-        return loop(self._named(function))
+        self.loops.append(loop(self._named(function)))
+        return self.loops[-1]
 
     def _named(self, function: Callable[..., Any]) -> Callable[..., Any]:
         function.__qualname__ = f"{function.__qualname__}_{self.tag}"

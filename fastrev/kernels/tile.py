@@ -14,7 +14,7 @@ import numpy as np
 
 from fastrev.kernels.cache import ContentCache
 from fastrev.kernels.leave import keep_passages, make_leave, not_finite
-from fastrev.kernels.noise import BLOCK_STEPS
+from fastrev.kernels.noise import BLOCK_STEPS, fill_normals
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.start import make_start
@@ -41,7 +41,31 @@ def make_kernel(recipe: Recipe, content: str | None) -> Any:
     )
     if content is not None:
         run._cache = ContentCache(content)
+    run.fastrev_loops = _roles(build, recipe)
     return run
+
+
+_ROLES = {
+    "advance": "step",
+    "heun": "step",
+    "correct": "corrector",
+    "bound": "walls",
+    "absorb": "walls",
+    "variances": "walls",
+}
+"""What a function is for, by the beginning of its name."""
+
+
+def _roles(build: Specialiser, recipe: Recipe) -> list[tuple[str, Any]]:
+    """The functions whose loops take the time, by what they do; a user's own by their names."""
+    found = [("noise", fill_normals[recipe.dtype])] if recipe.noisy or recipe.corrected else []
+    for function in build.loops:
+        name = function.py_func.__qualname__.rpartition(".")[2].removesuffix(f"_{build.tag}")
+        own = function.py_func.__module__.startswith("fastrev.kernels.")
+        role = next((role for start, role in _ROLES.items() if name.startswith(start)), None)
+        if role or not own:
+            found.append((role if own and role else name, function))
+    return found
 
 
 def _make_run(

@@ -1,0 +1,66 @@
+"""What became vector code, and what is said where it did not."""
+
+import math
+import warnings
+
+import pytest
+
+import fastrev as fr
+from fastrev.kernels.loops import Loop, _without_remainders
+
+
+def slow(x, t, p):
+    return math.gamma(1.0 + x * x)
+
+
+def choice(x, t, p):
+    if x > 0.0:
+        return math.exp(-x) * x
+    return 1.0
+
+
+def test_a_kernel_that_is_vector_code_and_one_that_is_not():
+    good = fr.explain(fr.SDE(choice, 0.5), steps=100)
+    assert good.vectorised and {loop.role for loop in good.loops} == {"noise", "step"}
+    assert all(loop.lanes >= 4 and loop.bits >= 128 for loop in good.loops)
+    bad = fr.explain(fr.SDE(slow, 0.5), steps=100)
+    told = {loop.role: loop.stopped for loop in bad.loops if not loop.vectorised}
+    assert list(told) == ["step"] and "gamma" in told["step"]
+    assert bad.ns > 3 * good.ns > 0 and good.noise_ns < good.ns
+    assert "no" in str(bad) and "16 lanes" in str(good).replace("8 lanes", "16 lanes")
+
+
+def test_scores_and_correctors_have_their_own_loops():
+    process = fr.VP()
+    mixture = fr.GaussianMixture([0.5, 0.5], [-1.0, 1.0], [0.3, 0.3])
+    found = fr.explain(
+        fr.reverse(process, process.score(mixture)), time=(1, 0), steps=50, dim=2,
+        method="predictor-corrector", dtype="float64",
+    )  # fmt: skip
+    assert found.vectorised and {"step", "corrector", "noise"} < {loop.role for loop in found.loops}
+
+
+def test_said_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTREV_CACHE_DIR", str(tmp_path))
+
+    def own(x, t, p):
+        return math.atan2(x, t)
+
+    with pytest.warns(fr.PerformanceWarning, match="step did not become vector code.*calls atan2"):
+        fr.simulate(fr.SDE(own, 0.5), fr.Point(1.0), n=10, steps=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fr.simulate(fr.SDE(own, 0.5), fr.Point(1.0), n=10, steps=2)
+        fr.simulate(fr.Brownian(0.5), fr.Point(1.0), n=10, steps=2)
+
+
+def test_narrow_copies_of_a_loop_are_not_counted():
+    wide, narrow, scalar = Loop(16, 512, ""), Loop(4, 128, ""), Loop(1, 0, "why")
+    assert _without_remainders([(narrow, 10), (wide, 10), (scalar, 11)]) == [wide]
+    assert _without_remainders([(wide, 10), (scalar, 30)]) == [wide, scalar]
+    assert _without_remainders([(scalar, 5)]) == [scalar]
+
+
+def test_bad_options():
+    with pytest.raises(fr.InputError, match="step is not known: did you mean 'steps'"):
+        fr.explain(fr.Brownian(0.5), step=10)
