@@ -97,9 +97,13 @@ def test_a_changed_module_is_noticed(tmp_path):
 
 
 def test_kernels_from_disk_do_not_meet(tmp_path):
-    """Kernels stored by different processes, loaded into one: each runs its own code."""
+    """Kernels stored by different processes, loaded into one: each runs its own code.
+
+    Odd ones are functions of a coordinate, even ones of whole particles.
+    """
     (tmp_path / "kernel.py").write_text(
-        "def make(k):\n    def f(x, t, p):\n        return -k * x\n    return f"
+        "def make(k):\n    def f(x, t, p):\n        return -k * x\n"
+        "    def g(x, t, p):\n        return (-k * x[0], 0.0)\n    return g if k % 2 == 0 else f"
     )
     code = """
 import sys
@@ -107,11 +111,12 @@ sys.path.insert(0, sys.argv[1])
 from kernel import make
 import fastrev as fr
 for k in sys.argv[2:]:
-    run = fr.simulate(fr.SDE(make(float(k)), 0.0), fr.Point(1.0), n=1, steps=1)
+    dim = 2 if float(k) % 2 == 0 else None
+    run = fr.simulate(fr.SDE(make(float(k)), 0.0, dim=dim), fr.Point(1.0), n=1, steps=1)
     print(1.0 - float(run.x[0, 0]))
 """
     environment = os.environ | {"FASTREV_CACHE_DIR": str(tmp_path / "cache")}
-    for ks in (["1"], ["2"], ["1", "2"], ["3", "2", "1"]):
+    for ks in (["1"], ["2"], ["3", "4"], ["4", "3", "2", "1"]):
         command = [sys.executable, "-c", code, str(tmp_path), *ks]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

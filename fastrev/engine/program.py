@@ -235,7 +235,7 @@ def _warn_of_scalar_loops(compiled: Any, functions: list[Callable[..., Any]]) ->
         return
     for role, function in compiled.fastrev_loops:
         slow = [loop.stopped for loop in loops_of(function) if loop.lanes == 1]
-        if role != "noise" and slow:
+        if role not in ("noise", "walls") and slow:
             warnings.warn(
                 f"the loop of the {role} did not become vector code and is several times slower "
                 f"than it might be: {slow[0]}; fastrev.explain(process) tells more",

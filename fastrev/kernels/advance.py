@@ -15,6 +15,10 @@ from fastrev.kernels.steppers.milstein import milstein
 
 def make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     """`advance(x, z, s, work, i, j0, times, h, root, c, tables)`: step i for a tile, in place."""
+    if recipe.by_tile:
+        from fastrev.kernels.advance_tiles import make_advance_tiles
+
+        return make_advance_tiles(recipe, build, real)
     if recipe.by_tuple:
         from fastrev.kernels.advance_tuples import make_advance_tuples
 
@@ -24,6 +28,10 @@ def make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
 
 def make_variances(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     """`variances(x, i, j0, t, root, tables, out)`: of the noise of step i in each coordinate."""
+    if recipe.by_tile:
+        from fastrev.kernels.advance_tiles import make_variances_tiles
+
+        return make_variances_tiles(recipe, build, real)
     if recipe.by_tuple:
         from fastrev.kernels.advance_tuples import make_variances_tuples
 

@@ -16,8 +16,21 @@ def make_part(part: Part | None, build: Specialiser) -> tuple[Any, Any]:
         return scalar(_nothing), make_params((), (), per_coordinate=True)
     by_coordinate = part.shape == "coordinate"
     params = make_params(part.names, part.scheduled, per_coordinate=by_coordinate)
-    jit = build.loop if part.shape == "tile" else build.scalar
-    return jit(part.function), params
+    if part.shape != "tile":
+        return build.scalar(part.function), params
+    inner = build.loop(part.function)
+    if part.function.__code__.co_argcount == _WITH_WORK:
+        return inner, params
+
+    @build.own_scalar
+    def without_work(x, t, p, out, work):
+        inner(x, t, p, out)
+
+    return without_work, params
+
+
+_WITH_WORK = 5
+"""Arguments of a tile function that asks for scratch; a user's has none."""
 
 
 def _nothing(x, t, p):

@@ -63,7 +63,8 @@ class Recipe:
     def coupled(self) -> bool:
         """Whether all coordinates of a particle are needed at once."""
         tiled = self.score is not None and self.score.shape == "tile"
-        return bool(self.observers) or tiled or self.by_tuple or self.correlated or self.absorbing
+        shaped = tiled or self.by_tuple or self.by_tile
+        return bool(self.observers) or shaped or self.correlated or self.absorbing
 
     @property
     def absorbing(self) -> bool:
@@ -72,9 +73,23 @@ class Recipe:
 
     @property
     def by_tuple(self) -> bool:
-        """Whether a part is a function of whole particles."""
+        """Whether a step is taken with whole particles: a part is a function of them."""
         parts = (self.drift, self.diffusion, self.score, self.divergence)
-        return any(isinstance(part, Part) and part.shape == "tuple" for part in parts)
+        tuples = any(isinstance(part, Part) and part.shape == "tuple" for part in parts)
+        return tuples and not self.by_tile
+
+    @property
+    def by_tile(self) -> bool:
+        """Whether a step is taken with whole tiles: drift or diffusion is a function of them."""
+        return "tile" in (self.drift.shape, self.diffusion.shape)
+
+    @property
+    def rooms(self) -> int:
+        """How many arrays like the state a step needs beside it."""
+        two = self.stages == "heun"
+        if self.by_tile:  # drift, G, score, divergence; predicted state, drift and G there
+            return 7 if two else 4
+        return 3 if two else 1  # score; predicted state and drift there
 
     def fingerprint(self) -> str | None:
         """A content hash of everything that is compiled in, None where part of it is opaque."""

@@ -49,9 +49,9 @@ _ROLES = {
     "advance": "step",
     "heun": "step",
     "correct": "corrector",
-    "bound": "walls",
-    "absorb": "walls",
     "variances": "walls",
+    "evaluate": "step",
+    "fill_by": "step",
 }
 """What a function is for, by the beginning of its name."""
 

@@ -16,7 +16,7 @@ def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
     what a recipe does not use is some other room.  Every array is contiguous at every size, or
     the loops over lanes would not vectorise.
     """
-    stages = 3 if recipe.stages == "heun" else 1  # scores, predicted state, drift there
+    stages = recipe.rooms
     rank = recipe.rank if recipe.by_tuple else 0
     corrected, absorbing = recipe.corrected, recipe.absorbing
     room = _make_room(np.dtype(recipe.dtype).type, build)

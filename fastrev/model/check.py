@@ -89,11 +89,19 @@ def covariance(field: str, value: Any, ndim: int) -> Array:
     return np.asarray(0.5 * (array + transposed))
 
 
-def function(field: str, value: Any) -> types.FunctionType:
-    """A plain Python function, taken out of a jitted one.  Raises InputError."""
+def function(field: str, value: Any, arguments: str = "x, t, p") -> types.FunctionType:
+    """A plain Python function of these arguments, taken out of a jitted one.
+
+    Raises InputError.
+    """
     plain = getattr(value, "py_func", value)
     if not isinstance(plain, types.FunctionType):
-        raise InputError(f"{field} must be a Python function (x, t, p), got {value!r}")
+        raise InputError(f"{field} must be a Python function ({arguments}), got {value!r}")
+    count, names = plain.__code__.co_argcount, arguments.split(", ")
+    needed = count - len(plain.__defaults__ or ())
+    if not needed <= len(names) <= count:
+        took = ", ".join(plain.__code__.co_varnames[:count])
+        raise InputError(f"{field} must be a function ({arguments}), got one of ({took})")
     return plain
 
 

@@ -17,8 +17,9 @@ class Kernel:
 
     function   `(x, t, p) -> float` for shape "coordinate": x is one coordinate and
                the same function serves every coordinate.  `(x, t, p) -> tuple` for shape
-               "tuple": x is a particle, d numbers.  `(x, t, p, out, work) -> None` for
-               shape "tile": x and out are (d, B) arrays, work is (3, B) scratch.
+               "tuple": x is a particle, d numbers.  `(x, t, p, out) -> None` for
+               shape "tile": x and out are (d, B) arrays; one that takes a fifth argument
+               gets (3, B) scratch there.
     params     constants: a NamedTuple of floats and small arrays, or ().
     schedule   per-step values: times (S,) -> {name: (S, ...)}, evaluated in float64
                and cast once.  A coordinate kernel sees entry [i] of (S,) and entry

@@ -78,6 +78,10 @@ class Milstein(Method):
         """Refuse a matrix."""
         if terms.structure == "matrix":
             raise InputError("method 'milstein' is for scalar or diagonal noise, got a matrix")
+        if terms.diffusion.shape == "tile":
+            raise InputError(
+                "method 'milstein' is not for a diffusion of whole tiles; use 'euler-maruyama'"
+            )
 
 
 @dataclass(frozen=True)

@@ -119,8 +119,13 @@ class Reverse:
         return self.split_terms(dim)
 
     def split_terms(self, dim: int) -> Terms:
-        """The same with the score on its own, also where all is linear."""
+        """The same with the score on its own, also where all is linear.  Raises InputError."""
         forward = self.process.terms(dim)
+        if forward.divergence == "numeric" and forward.diffusion.shape == "tile":
+            raise InputError(
+                "reverse: a diffusion of whole tiles that depends on x needs its divergence, "
+                "SDE(divergence=...), as a function (x, t, p, out)"
+            )
         return Terms(
             forward.drift,
             forward.diffusion,

@@ -25,6 +25,7 @@ class Score:
     params   a NamedTuple of floats and small arrays, or ()
     dim      None: x is one coordinate and a number comes back, the same function for all;
              d: x is a tuple of d numbers and d come back
+    tile     True, for large dim: a function `(x, t, p, out)` of arrays x and out (dim, B)
 
     Raises InputError.
     """
@@ -32,15 +33,20 @@ class Score:
     kernel: Callable[..., Any]
     params: Any = ()
     dim: int | None = None
+    tile: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kernel", check.function("Score.kernel", self.kernel))
+        arguments = "x, t, p, out" if self.tile else "x, t, p"
+        object.__setattr__(self, "kernel", check.function("Score.kernel", self.kernel, arguments))
         check.dimension("Score.dim", self.dim)
+        if self.tile and self.dim is None:
+            raise InputError("Score.tile needs dim, the number of coordinates")
         named_params("Score.params", self.params)
 
     def as_kernel(self, dim: int) -> Kernel:
         """The function itself, whatever the dimension."""
-        return Kernel(self.kernel, self.params, shape="coordinate" if self.dim is None else "tuple")
+        shape: Any = "tile" if self.tile else "coordinate" if self.dim is None else "tuple"
+        return Kernel(self.kernel, self.params, shape=shape)
 
 
 class Points(NamedTuple):
