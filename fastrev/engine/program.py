@@ -231,7 +231,7 @@ def _warn_of_scalar_loops(compiled: Any, functions: list[Callable[..., Any]]) ->
     """Say once, when it is compiled, that a user's own kernel did not become vector code."""
     from fastrev.kernels.loops import loops_of
 
-    if all(function.__module__.startswith("fastrev.") for function in functions):
+    if all(str(function.__module__).startswith("fastrev.") for function in functions):
         return
     for role, function in compiled.fastrev_loops:
         slow = [loop.stopped for loop in loops_of(function) if loop.lanes == 1]

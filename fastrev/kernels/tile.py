@@ -61,7 +61,7 @@ def _roles(build: Specialiser, recipe: Recipe) -> list[tuple[str, Any]]:
     found = [("noise", fill_normals[recipe.dtype])] if recipe.noisy or recipe.corrected else []
     for function in build.loops:
         name = function.py_func.__qualname__.rpartition(".")[2].removesuffix(f"_{build.tag}")
-        own = function.py_func.__module__.startswith("fastrev.kernels.")
+        own = str(function.py_func.__module__).startswith("fastrev.kernels.")
         role = next((role for start, role in _ROLES.items() if name.startswith(start)), None)
         if role or not own:
             found.append((role if own and role else name, function))
