@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fastrev.analysis.grid_score import GridScore
 from fastrev.engine.explain import Explanation, explain
 from fastrev.engine.files import extend, resume
 from fastrev.engine.messages import PerformanceWarning
@@ -49,6 +50,7 @@ __all__ = [
     "FirstPassage",
     "Gaussian",
     "GaussianMixture",
+    "GridScore",
     "Heun",
     "InputError",
     "Linear",

@@ -8,9 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-if (
-    "PYTEST_XDIST_WORKER" not in os.environ
-):  # workers share the cache of the process that began them
+if "FASTREV_CACHE_DIR" not in os.environ:  # workers share that of the process that began them
     _cache = tempfile.TemporaryDirectory(prefix="fastrev-tests-")
     os.environ["FASTREV_CACHE_DIR"] = _cache.name  # a test never meets another day's kernels
 

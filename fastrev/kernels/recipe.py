@@ -35,6 +35,7 @@ class Recipe:
     structure is of G: one number, d of them, or d rows of `rank`; divergence the part that
     gives div a, "numeric" for central differences, None where G does not depend on x.
     stages is the way of taking a step, corrected whether Langevin steps follow it.
+    marked says whether its score marks particles that it is not made for.
     dim is known where a part works on tuples.
     draw is None where the initial state is given as an array.
     """
@@ -55,6 +56,7 @@ class Recipe:
     divergence: Part | Literal["numeric"] | None = None
     stages: Literal["euler-maruyama", "milstein", "heun"] = "euler-maruyama"
     corrected: bool = False
+    marked: bool = False
     boundary: Literal["reflect", "periodic", "absorb", "absorb-bridge"] | None = None
     dim: int | None = None
     rank: int = 1
@@ -95,7 +97,7 @@ class Recipe:
         """A content hash of everything that is compiled in, None where part of it is opaque."""
         parts = [self.dtype, self.storage, self.noisy, self.combine]
         parts += [self.stages, self.corrected, self.structure, self.dim, self.rank]
-        parts += [self.divergence == "numeric", self.boundary]
+        parts += [self.divergence == "numeric", self.boundary, self.marked]
         parts += [self.draw, self.draw_names, self.draw_uses, self.correlated]
         for part in (self.drift, self.diffusion, self.score, self.divergence):
             if isinstance(part, Part):

@@ -57,7 +57,7 @@ def make_step(recipe: Recipe, build: Specialiser, real: Any) -> tuple[Any, Any]:
 
     tau      (B,) time of absorption, infinite for none
     noises   z and after, of `make_refill`
-    rooms    s (stages w, B), work (4, B); before and variance (w, B) where walls absorb
+    rooms    s (stages w, B), work (5, B); before and variance (w, B) where walls absorb
     address  low and high word of the first particle's id, and the key's two words
     clock    t (S+1,), h (S,), root (S,)
     """

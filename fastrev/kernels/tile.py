@@ -96,12 +96,12 @@ def _make_run(
     values       parameters of the initial draw
 
     Returns the number of coordinates whose final value is not finite, and the place in the
-    range of a particle with such a coordinate, -1 for none.
+    range of a particle with such a coordinate, -1 for none, and how many particles were marked.
     """
     allocate, cut = make_workspace(recipe, build)
     refill = make_refill(recipe, build)
     begin, step = steps
-    walled, absorbing = bool(recipe.boundary), recipe.absorbing
+    walled, absorbing, marked = bool(recipe.boundary), recipe.absorbing, recipe.marked
 
     @build.own_loop
     def run(
@@ -133,7 +133,7 @@ def _make_run(
         k0, k1 = _u64(seed & _LOW), _u64(seed >> _HALF)
         repeats = corrector[2]
         space = allocate(width, tile, repeats)
-        lost, first_bad = 0, -1
+        lost, first_bad, marks = 0, -1, 0
         done = 0
         q0 = 0
         while done < count:
@@ -151,6 +151,8 @@ def _make_run(
                 start(x, low, high, j0, k0, k1, x0, done, values)
                 if walled:
                     begin(x, tau, j0, times[0], walls)
+                if marked:
+                    rooms[1][4] = 0
                 k = 0
                 for i in range(count_steps + 1):
                     if k < len(due) and due[k] == i:
@@ -171,10 +173,12 @@ def _make_run(
                 if bad > 0 and first_bad < 0:
                     first_bad = done + place
                 lost += bad
+                if marked:
+                    marks += np.count_nonzero(rooms[1][4])
             if absorbing and len(passages):
                 keep_passages(passages, rows, tau)
             done += size
             q0 = q1
-        return lost, first_bad
+        return lost, first_bad, marks
 
     return run

@@ -24,18 +24,18 @@ def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
     @build.own_loop
     def allocate(width, tile, repeats):
         noises = BLOCK_STEPS * (max(rank, width) + repeats * width)
-        return room((width * (3 + stages) + 4 + noises) * tile)
+        return room((width * (3 + stages) + 5 + noises) * tile)
 
     @build.own_loop
     def cut(space, width, size, repeats):
         ranks = rank if rank else width  # noises of a particle, or of the coordinates at hand
         s_end = (1 + stages) * width
-        z_end = s_end + 4 + BLOCK_STEPS * ranks
+        z_end = s_end + 5 + BLOCK_STEPS * ranks
         after_end = z_end + repeats * BLOCK_STEPS * width
         end = after_end + 2 * width
         rows = space[: end * size].reshape((end, size))
-        work = rows[s_end : s_end + 4]
-        z = rows[s_end + 4 : z_end].reshape((BLOCK_STEPS, ranks, size))
+        work = rows[s_end : s_end + 5]
+        z = rows[s_end + 5 : z_end].reshape((BLOCK_STEPS, ranks, size))
         after, before, variance = z, work, work
         if corrected:
             after = rows[z_end:after_end].reshape((repeats * BLOCK_STEPS, width, size))

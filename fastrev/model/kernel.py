@@ -19,11 +19,12 @@ class Kernel:
                the same function serves every coordinate.  `(x, t, p) -> tuple` for shape
                "tuple": x is a particle, d numbers.  `(x, t, p, out) -> None` for
                shape "tile": x and out are (d, B) arrays; one that takes a fifth argument
-               gets (3, B) scratch there.
+               gets (5, B) scratch there, of which the first three rows are its own.
     params     constants: a NamedTuple of floats and small arrays, or ().
     schedule   per-step values: times (S,) -> {name: (S, ...)}, evaluated in float64
                and cast once.  A coordinate kernel sees entry [i] of (S,) and entry
                [i, j] of (S, d); the others see [i], whatever its shape.
+    marks      whether it marks, in a fifth row of the scratch, particles it is not made for
     The fields of `p` are those of `params`, then those of the schedule.
     """
 
@@ -31,6 +32,7 @@ class Kernel:
     params: Any = ()
     schedule: Callable[[Array], Mapping[str, Array]] | None = None
     shape: Literal["coordinate", "tuple", "tile"] = "coordinate"
+    marks: bool = False
 
     def constants(self) -> dict[str, Array]:
         """The params by name, as float64 arrays of dimension 0 or more."""

@@ -77,7 +77,7 @@ class Writer:
         count = int(sizes[index])
         if room is None:
             most = int(sizes.max())
-            passages = np.empty(most if header.passages else 0, header.passages or header.dtype)
+            passages = np.empty(most if header.passages else 0, header.passages or "float32")
             room = _Buffer(np.empty(f * most * d, header.dtype), passages)
         self._lent[index] = room
         return room.frames[: f * count * d].reshape(f, count, d), room.passages[:count]
@@ -135,7 +135,8 @@ class Writer:
         for f in range(len(frames)):
             write_at(self._file, frames[f], at.value + (f * n + first) * row)
         passages = shard.passages
-        write_at(self._file, passages, at.passages + first * passages.itemsize)
+        if passages.size:
+            write_at(self._file, passages, at.passages + first * passages.itemsize)
         for name, numbers in shard.numbers.items():
             write_at(self._file, numbers, at.numbers[name] + shard.index * numbers.nbytes)
         digest = checksum(shard.index, frames, passages, shard.numbers)
