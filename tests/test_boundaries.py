@@ -225,6 +225,16 @@ def test_bad_runs(options, message):
         fr.simulate(fr.Brownian(1.0), fr.Point(0.0), n=10, dim=1, steps=2, **options)
 
 
+def test_no_law_of_free_space_is_held_against_walls():
+    from fastrev.analysis.compare import variance_table
+
+    run = fr.simulate(
+        fr.Brownian(0.5), np.zeros((100, 1)), steps=5, seed=1, dtype="float64",
+        boundary=fr.Reflect(0.0, 1.0),
+    )  # fmt: skip
+    assert all(math.isnan(row.exact) and math.isnan(row.scheme) for row in variance_table(run))
+
+
 def test_passages_need_walls():
     run = fr.simulate(fr.Brownian(1.0), fr.Point(0.0), n=10, steps=2)
     with pytest.raises(fr.InputError, match="no absorbing boundary"):

@@ -66,6 +66,12 @@ def test_run_info_plot(tmp_path, config, name, monkeypatch, capsys):
     assert cli(monkeypatch, "run", path, "-o", target, "--overwrite") == 0
 
 
+def test_explain(config, monkeypatch, capsys):
+    assert cli(monkeypatch, "explain", config("brownian_forward.toml")) == 0
+    out = capsys.readouterr().out
+    assert "what stopped it" in out and "noise" in out and "ns per particle-step" in out
+
+
 def test_every_configuration_is_valid(data):
     for path in data.glob("*.toml"):
         spec = from_tables(tomllib.loads(path.read_text())).specification

@@ -23,6 +23,8 @@ class Moments(NamedTuple):
 
 def law(spec: Specification, t: float) -> Distribution | None:
     """The law of x_t of the process that a run follows, None where there is no closed form."""
+    if spec.boundary is not None:  # the closed forms are those of free space
+        return None
     if isinstance(spec.process, Reverse):
         score = spec.process.score
         return score.process.marginal(score.p0, t) if isinstance(score, ExactScore) else None
@@ -98,6 +100,8 @@ def scheme_covariances(spec: Specification) -> tuple[Array, Array]:
 
 def scheme_steps(spec: Specification) -> Steps:
     """The steps of a run whose drift is linear in x.  Raises InputError."""
+    if spec.boundary is not None:
+        raise InputError("the exact recursion is that of free space, and this run has walls")
     if spec.method.stages != "euler-maruyama":
         raise InputError(
             f"the exact recursion is of one stage a step, and this run's method is "

@@ -43,29 +43,9 @@ def reflected(x, low, high):
 def wrapped(x, low, high):
     """x moved by whole periods into [low, high)."""
     period = high - low
-    x = x - period * floor_nearest((x - low) / period)
+    x = x - period * floor_nearest((x - low) / period)  # half a period about low
     x = x + period if x < low else x
     return low if x >= high else x
-
-
-@loop
-def reflect(x, j0, walls):
-    """Fold every coordinate at its walls."""
-    low, high = walls
-    for w in range(len(x)):
-        a, b, row = low[j0 + w], high[j0 + w], x[w]
-        for l in range(len(row)):
-            row[l] = reflected(row[l], a, b)
-
-
-@loop
-def wrap(x, j0, walls):
-    """Bring every coordinate into its period."""
-    low, high = walls
-    for w in range(len(x)):
-        a, b, row = low[j0 + w], high[j0 + w], x[w]
-        for l in range(len(row)):
-            row[l] = wrapped(row[l], a, b)
 
 
 @loop
@@ -160,7 +140,7 @@ def make_begin(recipe: Recipe, build: Specialiser) -> Any:
             begin_absorbed(x, tau, t0, walls)
 
         return begin
-    move = reflect if recipe.boundary == "reflect" else wrap
+    move = _make_move(recipe, build)
 
     @build.own_loop
     def begin_inside(x, tau, j0, t0, walls):
@@ -174,13 +154,28 @@ def make_bound(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     part of step i, which went from x = before at t; tau (B,) times of absorption."""
     if recipe.absorbing:
         return _make_absorb(recipe.boundary == "absorb-bridge", build, real)
-    move = reflect if recipe.boundary == "reflect" else wrap
+    move = _make_move(recipe, build)
 
     @build.own_loop
     def bound(x, before, tau, variance, work, i, j0, low, high, k0, k1, t, h, walls):
         move(x, j0, walls)
 
     return bound
+
+
+def _make_move(recipe: Recipe, build: Specialiser) -> Any:
+    """`move(x, j0, walls)`: every coordinate folded at its walls, or brought into its period."""
+    moved = reflected if recipe.boundary == "reflect" else wrapped
+
+    @build.own_loop
+    def move(x, j0, walls):
+        low, high = walls
+        for w in range(len(x)):
+            a, b, row = low[j0 + w], high[j0 + w], x[w]
+            for l in range(len(row)):
+                row[l] = moved(row[l], a, b)
+
+    return move
 
 
 def _make_absorb(bridge: bool, build: Specialiser, real: Any) -> Any:
