@@ -21,7 +21,7 @@ class GridScore(grid.GridScore):
         cls,
         run: Run | str | Path,
         bandwidth: Any = None,
-        points: int = 801,
+        points: int | None = None,
         interpolation: str = "linear",
     ) -> "GridScore":
         """The score of kernel density estimates of a forward run's frames, in 1-D or 2-D.
@@ -30,7 +30,8 @@ class GridScore(grid.GridScore):
         bandwidth  standard deviation of the Gaussian kernel, in units of x; None takes
                    Silverman's, 0.9 min(std, IQR/1.34) N^(-1/5) in 1-D and N^(-1/6) in 2-D, at
                    each time and coordinate (Density Estimation, 1986, eq. 3.31)
-        points     of the grid along each axis
+        points     of the grid along each axis; 801 in 1-D, 129 in 2-D, where a run holds a
+                   table of 2 points^2 numbers for each of its steps
 
         The score is that of p_t smoothed by the kernel: variances grow by bandwidth^2.  Where
         fewer than ten particles lie within a bandwidth it goes on linearly.  Raises InputError.
@@ -41,6 +42,8 @@ class GridScore(grid.GridScore):
                 "from_run needs frames of two particles or more in 1-D or 2-D, got "
                 f"{len(run.times)} frames of {run.n:,} particles in {run.dim}-D"
             )
+        if points is None:
+            points = 801 if run.dim == 1 else 129
         if points < 16:
             raise InputError(f"points must be at least 16, got {points}")
         if bandwidth is not None:

@@ -234,7 +234,7 @@ def build(spec: Specification, stored: bool = True) -> Program:
     importlib.import_module("fastrev.kernels.tile")  # loading the compiler is not compiling
     start = time.perf_counter()
     program = _prepare(spec, stored)
-    functions = [kernel.function for kernel in _roles(spec.process.terms(spec.dim)).values()]
+    functions = [part.function for part in program.recipe.parts]
     compiled: Any = program.kernel
     fresh = not compiled.overloads
     _compile(program, spec, functions)

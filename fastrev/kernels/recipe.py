@@ -76,9 +76,13 @@ class Recipe:
     @property
     def by_tuple(self) -> bool:
         """Whether a step is taken with whole particles: a part is a function of them."""
-        parts = (self.drift, self.diffusion, self.score, self.divergence)
-        tuples = any(isinstance(part, Part) and part.shape == "tuple" for part in parts)
-        return tuples and not self.by_tile
+        return any(part.shape == "tuple" for part in self.parts) and not self.by_tile
+
+    @property
+    def parts(self) -> list[Part]:
+        """The functions it is made of."""
+        every = (self.drift, self.diffusion, self.score, self.divergence)
+        return [part for part in every if isinstance(part, Part)]
 
     @property
     def by_tile(self) -> bool:

@@ -35,7 +35,7 @@ class _Axes(NamedTuple):
 class GridScore:
     """s(x, t) from its values on a grid: linear in t, linear or cubic in x.
 
-    times          (T,) increasing, one or more; a run must lie within, or at the only one
+    times          (T,) increasing; a run must lie within, but a single one serves all times
     x              (X,) evenly spaced, at least 4
     values         (T, X), for one coordinate, or for each of several alike;
                    (T, X, Y, 2) for two coordinates, with y
