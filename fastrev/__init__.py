@@ -14,12 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastrev.analysis.grid_score import GridScore
+from fastrev import learn
 from fastrev.engine.explain import Explanation, explain
 from fastrev.engine.files import extend, resume
+from fastrev.engine.grid_score import GridScore
 from fastrev.engine.messages import PerformanceWarning
 from fastrev.engine.run import Run, open_run
 from fastrev.engine.simulate import simulate
+from fastrev.model.batched import BatchedScore
 from fastrev.model.boundary import Absorb, Periodic, Reflect
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Empirical, Gaussian, GaussianMixture, Point, Uniform
@@ -28,6 +30,7 @@ from fastrev.model.first_passage import FirstPassage
 from fastrev.model.linear import Linear
 from fastrev.model.method import EulerMaruyama, Heun, Milstein
 from fastrev.model.moments import Moments
+from fastrev.model.network import NeuralScore
 from fastrev.model.predictor_corrector import PredictorCorrector
 from fastrev.model.process import VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
 from fastrev.model.reversal import Reverse, reverse
@@ -42,6 +45,7 @@ __all__ = [
     "VE",
     "VP",
     "Absorb",
+    "BatchedScore",
     "Brownian",
     "Empirical",
     "EulerMaruyama",
@@ -56,6 +60,7 @@ __all__ = [
     "Linear",
     "Milstein",
     "Moments",
+    "NeuralScore",
     "OrnsteinUhlenbeck",
     "PerformanceWarning",
     "Periodic",
@@ -70,6 +75,7 @@ __all__ = [
     "Uniform",
     "explain",
     "extend",
+    "learn",
     "open",
     "resume",
     "reverse",

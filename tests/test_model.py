@@ -93,13 +93,3 @@ def test_time_grids():
     for bad in ([0.0], [0.0, 1.0, 0.5], [0.0, 0.0], [0.0, np.nan]):
         with pytest.raises(fr.InputError, match="time"):
             fr.TimeGrid(bad)
-
-
-def test_denoising_pairs_find_a_gaussian_score():
-    from fastrev.learn.denoising import denoising_pairs, fit_affine_score
-
-    process, p0, t = fr.VP(), fr.Gaussian([0.5, -1.0], [0.5, 0.8]), 0.4
-    pairs = denoising_pairs(process, p0.sample(200_000, seed=1), t, seed=2)
-    fitted, law = fit_affine_score(pairs), process.marginal(p0, t)
-    np.testing.assert_allclose(fitted.slope, -np.diag(1 / law.std**2), atol=0.02)
-    np.testing.assert_allclose(fitted.offset, law.mean / law.std**2, atol=0.02)

@@ -8,7 +8,6 @@ rounding, densities stay positive, and a stationary law is met exactly where f a
 No flux leaves the grid.  The error is of first order in the time step, of second in the cell.
 """
 
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from scipy.linalg import solve_banded
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
 from fastrev.model.distribution import Distribution
+from fastrev.model.evaluate import evaluated
 from fastrev.model.kernel import Kernel
 
 
@@ -82,9 +82,9 @@ def _step(p: Array, terms: Any, edges: Array, t: float, dt: float) -> Array:
     """One implicit step: (1 + dt/h (F_right - F_left)) p' = p, with F linear in p'."""
     inner, width = edges[1:-1], edges[1] - edges[0]
     small = 1e-5 * np.maximum(1.0, np.abs(inner))
-    half = [0.5 * evaluated(terms.diffusion, inner + e, t) ** 2 for e in (-small, 0.0, small)]
+    half = [0.5 * _at(terms.diffusion, inner + e, t) ** 2 for e in (-small, 0.0, small)]
     b = np.maximum(half[1], 1e-300)  # J = a p - b p', from d(b p) = b' p + b p'
-    a = evaluated(terms.drift, inner, t) - (half[2] - half[0]) / (2.0 * small)
+    a = _at(terms.drift, inner, t) - (half[2] - half[0]) / (2.0 * small)
     w = a * width / b
     left, right = (
         b / width * _bernoulli(-w),
@@ -107,13 +107,6 @@ def _bernoulli(w: Array) -> Array:
     return np.where(near, 1.0 - 0.5 * w, safe / np.expm1(safe))
 
 
-def evaluated(kernel: Kernel, x: Array, t: float) -> Array:
-    """A kernel of one coordinate at many places and one time."""
-    values = kernel.constants() | {k: v[0] for k, v in kernel.scheduled(np.array([t])).items()}
-    p = SimpleNamespace(**{n: float(v) if np.ndim(v) == 0 else v for n, v in values.items()})
-    if kernel.shape == "tuple":
-        return np.array([float(np.ravel(kernel.function((v,), t, p))[0]) for v in x])
-    try:  # a formula of plain arithmetic or of NumPy takes all at once
-        return np.broadcast_to(np.asarray(kernel.function(x, t, p), np.float64), x.shape)
-    except (TypeError, ValueError):
-        return np.array([float(kernel.function(float(v), t, p)) for v in x])
+def _at(kernel: Kernel, x: Array, t: float) -> Array:
+    """A kernel's values at places on the line, (X,)."""
+    return evaluated(kernel, x[:, None], t).reshape(len(x))

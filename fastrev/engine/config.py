@@ -1,7 +1,7 @@
 """A specification as TOML, and back.
 
     [process]   kind and parameters of the forward process
-    [score]     present: the process is run in reverse; kind = "exact" with [score.p0]
+    [score]     present: the process is run in reverse; its kinds are in `engine/scores.py`
     [reverse]   noise
     [x0]        kind and parameters of the initial law, or kind = "marginal"
     [observe.*] kind, times and parameters of the observable of that name
@@ -15,9 +15,8 @@ they are given beside it, by name.
 
 import re
 import tomllib
-from collections import namedtuple
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,13 +26,13 @@ from pydantic import BaseModel, ConfigDict
 from fastrev.engine.describe import TABLES
 from fastrev.engine.functions import Resolved, import_function, put_back, recorded
 from fastrev.engine.lastframe import last_frame
+from fastrev.engine.objects import DISTRIBUTIONS, build_object, given_array
+from fastrev.engine.scores import build_score
 from fastrev.engine.specification import Options, Specification, checked, specify
-from fastrev.model import check, distribution, first_passage, linear, moments, process, sde
+from fastrev.model import check, first_passage, linear, moments, process, sde
 from fastrev.model.boundary import BOUNDARIES
 from fastrev.model.check import InputError
-from fastrev.model.grid import GridScore
 from fastrev.model.reversal import reverse
-from fastrev.model.score import Score
 
 PROCESSES = {
     c.__name__: c
@@ -48,16 +47,6 @@ PROCESSES = {
     )
 }
 OBSERVABLES = {c.__name__: c for c in (moments.Moments, first_passage.FirstPassage)}
-DISTRIBUTIONS = {
-    c.__name__: c
-    for c in (
-        distribution.Point,
-        distribution.Gaussian,
-        distribution.GaussianMixture,
-        distribution.Uniform,
-        distribution.Empirical,
-    )
-}
 
 
 class Output(BaseModel):
@@ -145,12 +134,12 @@ def from_tables(
     arrays = arrays or {}
     if imports:
         tables = _with_imports(tables)
-    forward = _build(tables["process"], "process", PROCESSES, arrays)
+    forward = build_object(tables["process"], "process", PROCESSES, arrays)
     options = checked(Options, tables.get("run", {}), "run.")
     model: Any = forward
     p0 = None
     if "score" in tables or "reverse" in tables:
-        score, p0 = _build_score(tables.get("score"), forward, arrays)
+        score, p0 = build_score(tables.get("score"), forward, arrays)
         noise = checked(ReverseOptions, tables.get("reverse", {}), "reverse.").noise
         model = reverse(forward, score, noise)
     x0 = _build_x0(tables["x0"], forward, p0, options, arrays)
@@ -158,7 +147,7 @@ def from_tables(
     observe = build_observables(tables.get("observe", {}))
     walls = None
     if "boundary" in tables:
-        walls = _build(tables["boundary"], "boundary", BOUNDARIES, arrays)
+        walls = build_object(tables["boundary"], "boundary", BOUNDARIES, arrays)
     return Config(specify(model, x0, options, observe=observe, boundary=walls), output)
 
 
@@ -170,37 +159,15 @@ def build_observables(tables: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(table, dict):
             raise InputError(f"{where} must be a table, got {table!r}")
         plain = {key: value for key, value in table.items() if key != "times"}
-        built[name] = replace(_build(plain, where, OBSERVABLES, {}), times=table.get("times"))
+        built[name] = replace(build_object(plain, where, OBSERVABLES, {}), times=table.get("times"))
     return built
-
-
-def _build_score(table: Any, forward: Any, arrays: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The score and, where it is exact, the law p0 that it belongs to."""
-    if table is None:
-        raise InputError("the table [score] is missing: a reverse process needs a score")
-    kind = table.get("kind")
-    if kind == "exact":
-        extra = set(table) - {"kind", "p0"}
-        if extra:
-            name = extra.pop()
-            raise InputError(f"score.{name} is not known: {check.nearest(name, ['kind', 'p0'])}")
-        if "p0" not in table:
-            raise InputError("score.p0 is missing: the law at t = 0 that the score belongs to")
-        if not hasattr(forward, "score"):
-            raise InputError(f"score.kind = 'exact' is not known for {type(forward).__name__}")
-        p0 = _build(table["p0"], "score.p0", DISTRIBUTIONS, arrays)
-        return forward.score(p0), p0
-    own = {"Score": Score, "GridScore": GridScore}
-    if kind in own:
-        return _build(table, "score", own, arrays), None
-    raise InputError(f"score.kind must be 'exact', 'Score' or 'GridScore', got {kind!r}")
 
 
 def _build_x0(
     table: Mapping[str, Any], forward: Any, p0: Any, options: Options, arrays: Mapping[str, Any]
 ) -> Any:
     if table.get("kind") == "array":
-        return _array(arrays, table.get("array"), "x0")
+        return given_array(arrays, table.get("array"), "x0")
     if table.get("kind") == "file":
         extra = [name for name in table if name not in ("kind", "path", "hash")]
         if extra or "path" not in table:
@@ -210,54 +177,11 @@ def _build_x0(
         return last_frame(table["path"], table.get("hash"))
     if table.get("kind") == "marginal":
         if p0 is None:
-            raise InputError("x0.kind = 'marginal' needs [score] kind = 'exact' with a p0")
+            raise InputError(
+                "x0.kind = 'marginal' needs [score] kind = 'exact' with a p0, or 'empirical'"
+            )
         return forward.marginal(p0, options.time_grid().start)
-    return _build(table, "x0", DISTRIBUTIONS, arrays)
-
-
-def _build(
-    table: Any, where: str, kinds: Mapping[str, type], arrays: Mapping[str, NDArray[Any]]
-) -> Any:
-    """The object that a table describes."""
-    if not isinstance(table, dict):
-        raise InputError(f"{where} must be a table, got {table!r}")
-    kind = str(table.get("kind"))
-    if kind not in kinds:
-        raise InputError(f"{where}.kind: {kind!r} is not known: {check.nearest(kind, kinds)}")
-    known = [f.name for f in fields(kinds[kind]) if f.init]
-    values = {}
-    for key, value in table.items():
-        if key == "kind":
-            continue
-        if key not in known:
-            raise InputError(f"{where}.{key} is not known: {check.nearest(key, known)}")
-        values[key] = _value(value, f"{where}.{key}", arrays)
-    try:
-        return kinds[kind](**values)
-    except TypeError:
-        missing = [f.name for f in fields(kinds[kind]) if f.init and f.name not in values]
-        raise InputError(f"{where}: {kind} needs {', '.join(missing)}") from None
-
-
-def _value(value: Any, where: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
-    """A parameter: a plain value, an array by name, a function, or named params."""
-    if isinstance(value, Resolved):
-        return value.function
-    if not isinstance(value, dict):
-        return value
-    if set(value) == {"array"}:
-        return _array(arrays, value["array"], where)
-    try:
-        return namedtuple("Params", value)(**value)  # type: ignore[misc]
-    except ValueError as error:
-        raise InputError(f"{where}: {error}") from None
-
-
-def _array(arrays: Mapping[str, NDArray[Any]], name: Any, where: str) -> NDArray[Any]:
-    """An array given beside the text.  Raises InputError."""
-    if name not in arrays:
-        raise InputError(f"{where}: there is no array {name!r} beside the text")
-    return arrays[name]
+    return build_object(table, "x0", DISTRIBUTIONS, arrays)
 
 
 def _with_imports(table: Any, place: str = "") -> Any:

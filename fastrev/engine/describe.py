@@ -13,6 +13,7 @@ from fastrev.engine.lastframe import LastFrame
 from fastrev.engine.specification import Specification
 from fastrev.model.distribution import Distribution, parameters
 from fastrev.model.methods import method_table
+from fastrev.model.network import NeuralScore
 from fastrev.model.reversal import Reverse
 from fastrev.model.score import ExactScore
 
@@ -82,9 +83,11 @@ def _describe(thing: Any, name: str, text: Text) -> dict[str, Any]:
     """A model object as a table."""
     if isinstance(thing, ExactScore):
         return {"kind": "exact", "p0": _describe(thing.p0, f"{name}.p0", text)}
+    if isinstance(thing, NeuralScore):
+        return _describe_network(thing, name, text)
     table: dict[str, Any] = {"kind": type(thing).__name__}
     for key, value in parameters(thing).items():
-        if inspect.isfunction(value):
+        if callable(value):
             table[key] = _describe_function(value)
         elif hasattr(value, "_fields"):
             table[key] = {f: np.asarray(getattr(value, f)).tolist() for f in value._fields}
@@ -96,16 +99,25 @@ def _describe(thing: Any, name: str, text: Text) -> dict[str, Any]:
     return table
 
 
+def _describe_network(network: NeuralScore, name: str, text: Text) -> dict[str, Any]:
+    """A network: its file and hash, or, where it never was in one, its arrays."""
+    if network.path is not None:
+        return {"kind": "neural", "path": str(network.path), "sha256": network.sha256}
+    text.arrays |= {f"{name}.{key}": array for key, array in network.arrays().items()}
+    return {"kind": "neural", "header": network.header(), "sha256": network.sha256}
+
+
 def _describe_function(function: Callable[..., Any]) -> dict[str, str]:
-    """A user's kernel: where it was, its content hash, its source."""
+    """A user's own function: where it was, its content hash, its source."""
     from fastrev.kernels.fingerprint import content_hash
 
+    name = getattr(function, "__qualname__", type(function).__qualname__)
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError):
         source = ""
     return {
-        "function": f"{function.__module__}:{function.__qualname__}",
+        "function": f"{function.__module__}:{name}",
         "sha256": content_hash(function),
         "source": source,
     }

@@ -5,6 +5,7 @@ import importlib
 import time
 import uuid
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -110,6 +111,8 @@ class Program:
     tables: tuple[tuple[Any, ...], ...]
     draw_values: tuple[Any, ...]
     spec: Specification
+    block: int | None = None
+    callback: int | None = None
 
     def run_range(self, rows: Kept, first: int, count: int, base: int) -> Outcome:
         """Run particles first .. first+count-1 into rows, of which the first is row `base`."""
@@ -138,7 +141,10 @@ class Program:
         per_particle = self.spec.grid.steps * self.spec.dim
         bounded = shard.count * self.spec.numbers_nbytes // _NUMBERS
         ranges = pieces(shard, self.tile, max(_PIECE // per_particle, bounded))
-        return self._all(threads.for_each(ranges, work))
+        if self.callback is None:
+            return self._all(threads.for_each(ranges, work))
+        with threads.libraries_on_one():
+            return self._all(threads.for_each(ranges, work))
 
     def _all(self, ranges: list[Outcome]) -> Outcome:
         """Ranges together, as a tree that depends on how many they are alone."""
@@ -160,7 +166,12 @@ class Program:
         every = range(self.spec.grid.steps + 1)
         path = np.empty((len(every), 1, self.spec.dim), self.dtype)
         due = _due(every, [()] * len(self.spec.observed))
-        self._call(Kept(path, _passages(self.spec, 0)), due, particle, 1, 0, np.empty(0, np.int64))
+        first, count, kept = particle, 1, np.empty(0, np.int64)
+        if self.block:  # with those whom it is always called with
+            first = particle // self.block * self.block
+            count = min(self.block, self.spec.n - first)
+            kept = np.array([particle - first])
+        self._call(Kept(path, _passages(self.spec, 0)), due, first, count, 0, kept)
         return path[:, 0]
 
     def _kept(self, first: int, count: int) -> NDArray[np.int64]:
@@ -210,6 +221,8 @@ class Program:
             self.tables,
             self.draw_values,
         )
+        if self.callback is not None:
+            _raise_from_callback(self.callback)
         lost = first + int(place) if place >= 0 else -1
         return Outcome(int(bad), lost, int(outside), numbers)
 
@@ -305,6 +318,7 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         rank=terms.rank or spec.dim,
     )
     values = _draw_values(draw, real)
+    called = terms.score if terms.score is not None and terms.score.callback else None
     steps = (spec.grid.times.astype(real), spec.grid.h.astype(real), prepared.root.astype(real))
     corrector = _corrector(prepared, spec, real)
     walls = spec.boundary.walls(spec.dim) if spec.boundary else (np.empty(0), np.empty(0))
@@ -315,15 +329,19 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         compiled = _kernel(recipe, content if stored else None)
     except NotAKernelError as error:
         raise KernelError(str(error)) from None
-    return Program(
+    number = _registered(called)
+    if number is not None:
+        tables["score"] = (real(number),)
+    tile = _coupled_tile(spec.dim) if recipe.coupled else _TILE
+    program = Program(
         kernel=compiled,
         recipe=recipe,
-        digest=_digest(content, (*numbers, *values, terms.correction)),
+        digest=_digest(_with_callable(content, called), (*numbers, *values, terms.correction)),
         compile_seconds=0.0,
         dtype=real,
         seed=np.uint64(spec.seed),
         width=spec.dim if recipe.coupled else 1,
-        tile=_coupled_tile(spec.dim) if recipe.coupled else _TILE,
+        tile=(called and called.block) or tile,
         due=_due(spec.frame_steps, [o.steps for o in spec.observed.values()]),
         observed_tables=tuple(() for _ in spec.observed),
         step_scalars=steps,
@@ -333,7 +351,44 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         tables=tuple(tables.values()),
         draw_values=values,
         spec=spec,
+        block=called.block if called else None,
+        callback=number,
     )
+    if number is not None:
+        from fastrev.kernels.scores.batched import release
+
+        weakref.finalize(program, release, number)
+    return program
+
+
+def _with_callable(content: str | None, called: Kernel | None) -> str | None:
+    """The fingerprint of a kernel together with that of what it calls back."""
+    from fastrev.kernels.fingerprint import UNKNOWN, content_hash
+
+    if called is None or content is None:
+        return content
+    own = content_hash(called.identity)
+    return None if own == UNKNOWN else content + own
+
+
+def _registered(called: Kernel | None) -> int | None:
+    """The number by which compiled code knows the callable."""
+    if called is None or called.callback is None:
+        return None
+    from fastrev.kernels.scores.batched import register
+
+    return register(called.callback)
+
+
+def _raise_from_callback(number: int) -> None:
+    """Raise what the callable raised."""
+    from fastrev.kernels.scores.batched import error_of
+
+    error = error_of(number)
+    if isinstance(error, InputError) or (error and not isinstance(error, Exception)):
+        raise error
+    if error is not None:
+        raise KernelError(f"BatchedScore: the function raised {error!r}") from error
 
 
 def _roles(terms: Terms) -> dict[str, Kernel]:
@@ -367,6 +422,8 @@ def _part(
                 f"the process is singular on the time grid: {role}.{name} is not finite at "
                 f"t = {t:g}; a score is singular where the law is a point"
             )
+    if kernel.callback:
+        return part(kernel.function, ("number",), (False,), kernel.shape), ()
     names = (*constants, *scheduled)
     flags = (False,) * len(constants) + (True,) * len(scheduled)
     table = tuple(_cast(v, real) for v in (*constants.values(), *scheduled.values()))

@@ -4,7 +4,6 @@ import functools
 import os
 import time as clock
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ def simulate(
     dim: int | None = None,
     seed: int | None = None,
     dtype: Any = "float32",
-    frames: int | Sequence[float] = 2,
+    frames: Any = 2,
     method: Any = "euler-maruyama",
     observe: Any = (),
     out: str | Path | None = None,

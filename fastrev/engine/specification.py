@@ -221,6 +221,9 @@ def specify(
         raise InputError("frames = 0 keeps nothing: ask for frames, or for observables")
     itemsize = np.dtype(options.storage or options.dtype).itemsize
     size = options.shard_size or default_shard_size(grid.steps, dim, len(frame_steps), itemsize)
+    if isinstance(process, Reverse) and hasattr(process.score, "block_size"):
+        block = process.score.block_size(dim)
+        size = -(-size // block) * block
     return Specification(
         process=process,
         x0=x0,

@@ -89,6 +89,8 @@ def code_names(code: types.CodeType) -> tuple[set[str], set[str]]:
     return scope, attributes
 
 
+_PACKAGES = ("scipy", "torch", "jax", "jaxlib")
+"""Packages that a function which is called, not compiled, may use: known by their versions."""
 _LIBRARIES = ("builtins", "math", "cmath", "operator", "numpy", "numba", "fastrev")
 """Packages whose versions the environment's hash covers."""
 
@@ -126,10 +128,33 @@ def _pieces(value: Any, seen: dict[int, int], attributes: set[str]) -> Iterator[
         yield f"namedtuple:{value._fields}".encode()
     elif (isinstance(value, types.ModuleType) or callable(value)) and _from_library(value):
         yield f"{_home(value)}.{getattr(value, '__qualname__', value)!s}".encode()
+    elif _package_of(value) or hasattr(value, "state_dict") or hasattr(value, "detach"):
+        yield from _foreign_pieces(value, seen, attributes)
     elif isinstance(value, types.ModuleType | type):
         yield from _attribute_pieces(value, seen, attributes)
     else:
         raise OpaqueError(f"{value!r}")
+
+
+def _package_of(value: Any) -> str:
+    """Which of _PACKAGES a module, or what a module defines, is from; "" for none."""
+    name = value.__name__ if isinstance(value, types.ModuleType) else _home(value)
+    package = name.partition(".")[0]
+    return package if package in _PACKAGES and not hasattr(value, "detach") else ""
+
+
+def _foreign_pieces(value: Any, seen: dict[int, int], attributes: set[str]) -> Iterator[bytes]:
+    """A torch module: its kind, its code and its numbers; a tensor; what a package defines."""
+    if hasattr(value, "state_dict") and not isinstance(value, type):
+        yield f"{_home(type(value))}.{type(value).__qualname__}:{value!r}".encode()
+        yield from _pieces(type(value).forward, seen, attributes)
+        yield from _pieces(sorted(value.state_dict().items()), seen, attributes)
+    elif hasattr(value, "detach") and not isinstance(value, type):
+        yield from _pieces(value.detach().cpu().numpy(), seen, attributes)
+    else:
+        package = _package_of(value)
+        version = getattr(sys.modules.get(package), "__version__", "")
+        yield f"{package} {version}: {getattr(value, '__name__', value)!s}".encode()
 
 
 def _container_pieces(value: Any, seen: dict[int, int], attributes: set[str]) -> Iterator[bytes]:

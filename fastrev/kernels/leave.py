@@ -107,3 +107,12 @@ def not_finite(x):
             lost += 1 if bad else 0
             lane = l if bad else lane
     return lost, lane
+
+
+@loop
+def count_marked(marks):
+    """How many particles are marked: by more than 1/2."""
+    count = 0
+    for l in range(len(marks)):
+        count += marks[l] > 0.5
+    return count

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.cache import ContentCache
-from fastrev.kernels.leave import keep_passages, make_leave, not_finite
+from fastrev.kernels.leave import count_marked, keep_passages, make_leave, not_finite
 from fastrev.kernels.noise import BLOCK_STEPS, fill_normals
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
@@ -52,6 +52,8 @@ _ROLES = {
     "variances": "walls",
     "evaluate": "step",
     "fill_by": "step",
+    "empirical_score": "score",
+    "network_score": "score",
 }
 """What a function is for, by the beginning of its name."""
 
@@ -174,7 +176,7 @@ def _make_run(
                     first_bad = done + place
                 lost += bad
                 if marked:
-                    marks += np.count_nonzero(rooms[1][4])
+                    marks += count_marked(rooms[1][4])
             if absorbing and len(passages):
                 keep_passages(passages, rows, tau)
             done += size

@@ -1,1 +1,16 @@
-"""Scores from data (anything heavy is imported on use)."""
+"""Scores from data: networks and training (torch is loaded on use: the extra `learn`)."""
+
+from typing import Any
+
+from fastrev.learn.training import train
+
+__all__ = ["ScoreNetwork", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """The torch module, without loading torch before it is asked for."""
+    if name == "ScoreNetwork":
+        from fastrev.learn.network import ScoreNetwork
+
+        return ScoreNetwork
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,59 +1,178 @@
-"""Denoising score matching: what a score is fitted to when only data are known.
+"""What a score is fitted to when only data are known: F of `model/network.py`, form "gaussian".
 
-    the minimiser of  E || s(x_t, t) - target ||^2,   target = -(x_t - a x_0 - b)/v,
+The minimiser of E ||s(x, t) - target||^2 over functions s is grad log p_t in two ways:
 
-over functions s is grad log p_t, where x_t | x_0 ~ N(a x_0 + b, v).
-Vincent, Neural Comput. 23 (2011) 1661; Song et al. 2021 (arXiv:2011.13456), eq. 7.
+    transitions N(a x_0 + b, v)   target = -(x_t - a x_0 - b)/v                      (any data)
+    one step of a simulation      target = -A^-1 (x_(k+1) - x_k - f h)/h, A = G G^T  (any process)
+
+Vincent, Neural Comput. 23 (2011) 1661; Song et al. 2021 (arXiv:2011.13456), eq. 7.  With
+s = -z/std + gain F, fitting F to (target + z/std)/gain gives every noise level the same weight.
 """
 
-from typing import NamedTuple
+import functools
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
-from fastrev.model import check
 from fastrev.model.check import Array, InputError
+from fastrev.model.distribution import Distribution
+from fastrev.model.evaluate import evaluated
+from fastrev.model.kernel import Kernel
+from fastrev.model.network import Clock, Spread
 from fastrev.model.process import Process
 
 
-class Pairs(NamedTuple):
-    """Training pairs: x_t (N, d), t (N,), target (N, d), and the usual weight v (N,)."""
+class Batch(NamedTuple):
+    """z (B, d), which time each has (B,), and the F to fit (B, d)."""
 
-    x: Array
-    t: Array
+    z: Array
+    rows: NDArray[np.int64]
     target: Array
-    weight: Array
 
 
-class AffineScore(NamedTuple):
-    """s(x) = slope x + offset, shapes (d, d) and (d,)."""
+@dataclass(frozen=True, eq=False)
+class Denoising:
+    """Pairs of data and their noised copies, for a process with Gaussian transitions.
 
-    slope: Array
-    offset: Array
-
-
-def denoising_pairs(process: Process, data: ArrayLike, t: ArrayLike, seed: int) -> Pairs:
-    """One noised copy of each data point at its own time.
-
-    data  (N, d) points of p_0;  t  a time > 0, or one per point (N,)
-
-    Raises InputError.
+    points (N, d); times (S,) > 0, noise levels drawn evenly from them
     """
-    points = check.finite_array("data", data, ndim=(2,))
-    times = np.broadcast_to(check.positive_array("t", t, ndim=(0, 1)), (len(points),))
-    if times.max() > process.horizon:
-        raise InputError(f"t must be at most T = {process.horizon:g}, got {times.max():g}")
-    scale, shift, variance = (v[:, None] for v in process.transition(times))
-    z = np.random.default_rng(seed).standard_normal(points.shape)
-    x = scale * points + shift + np.sqrt(variance) * z
-    return Pairs(x, times, -z / np.sqrt(variance), variance[:, 0])
+
+    process: Process
+    points: Array
+    times: Array
+
+    @property
+    def levels(self) -> Array:
+        """The times that `Batch.rows` count."""
+        return self.times
+
+    @functools.cached_property
+    def options(self) -> dict[str, Any]:
+        """Of `NeuralScore`."""
+        mean = self.points.mean(axis=0)
+        std = float(np.sqrt(np.mean((self.points - mean) ** 2)))
+        return {"form": "gaussian", "process": self.process, "mean": mean, "std": std}
+
+    def clock(self, count: int) -> Clock:
+        """Polynomials of the noise level."""
+        scale, _, variance = self.process.transition(self.times)
+        u = 0.5 * np.log(variance / scale**2)
+        return Clock("log-snr", count, float(u.min()), float(u.max()))
+
+    def batch(self, size: int, seed: tuple[int, int]) -> Batch:
+        """So many pairs, the same for the same seed."""
+        rng = np.random.default_rng(seed)
+        rows = rng.integers(len(self.times), size=size)
+        x0 = self.points[rng.integers(len(self.points), size=size)]
+        noise = rng.standard_normal(x0.shape)
+        scale, _, variance = (v[rows][:, None] for v in self.process.transition(self.times))
+        own = self.options
+        std = np.sqrt(scale**2 * own["std"] ** 2 + variance)
+        gain = scale * own["std"] / (np.sqrt(variance) * std)
+        z = (scale * (x0 - own["mean"]) + np.sqrt(variance) * noise) / std
+        return Batch(z, rows, (-noise / np.sqrt(variance) + z / std) / gain)
 
 
-def fit_affine_score(pairs: Pairs) -> AffineScore:
-    """Least squares over affine scores: exact where p_t is Gaussian, at one time t.
+@dataclass(eq=False)
+class OneStep:
+    """Pairs of consecutive frames of the engine's own forward runs, for any process.
 
-    Then slope = -C^-1 and offset = C^-1 m, with C and m the covariance and mean of p_t.
+    p0 the law of x_0; times (S + 1,) from 0 on, the grid of the runs; particles of each run.
+    A run is used for `reuse` batches, then there is another of the next seed.
     """
-    design = np.column_stack([pairs.x, np.ones(len(pairs.x))])
-    solution: Array = np.linalg.lstsq(design, pairs.target, rcond=None)[0].astype(np.float64)
-    return AffineScore(solution[:-1].T, solution[-1])
+
+    process: Any
+    p0: Distribution
+    times: Array
+    dim: int
+    particles: int
+    reuse: int = 500
+
+    def __post_init__(self) -> None:
+        self._number, self._frames = -1, np.empty(0)
+        self._pairs: dict[int, tuple[Array, Array]] = {}
+        frames = self._run(0)
+        stds = np.sqrt(frames.var(axis=1).mean(axis=1))
+        if stds[1:].min() <= 0.0:
+            raise InputError(
+                "train: particles of the forward run are all in one place at t = "
+                f"{self.times[1 + int(np.argmin(stds[1:]))]:g}; where there is no noise there is "
+                "no score"
+            )
+        stds[0] = max(stds[0], stds[1])
+        self.spread = Spread(self.times, frames.mean(axis=1), stds)
+
+    @property
+    def levels(self) -> Array:
+        """The times that `Batch.rows` count."""
+        return self.times[1:]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of `NeuralScore`."""
+        return {"form": "gaussian", "spread": self.spread}
+
+    def clock(self, count: int) -> Clock:
+        """Polynomials of t."""
+        return Clock("t", count, float(self.times[0]), float(self.times[-1]))
+
+    def _run(self, number: int) -> Array:
+        """Frames (S + 1, N, d) of the run of that number."""
+        from fastrev.engine.simulate import simulate
+        from fastrev.model.timegrid import TimeGrid
+
+        if number != self._number:
+            run = simulate(
+                self.process, self.p0, n=self.particles, time=TimeGrid(self.times), dim=self.dim,
+                seed=number, frames={"every": 1}, progress=False,
+            )  # fmt: skip
+            self._frames, self._number = np.asarray(run.frames, np.float64), number
+            self._pairs = {}
+        return self._frames
+
+    def _targets(self, k: int) -> tuple[Array, Array]:
+        """x_(k+1) (N, d) and -A^-1 (x_(k+1) - x_k - f h)/h, A and f at x_k."""
+        if k not in self._pairs:
+            before, after = self._frames[k], self._frames[k + 1]
+            t, h = float(self.times[k]), float(self.times[k + 1] - self.times[k])
+            terms = self.process.terms(self.dim)
+            moved = after - before - evaluated(terms.drift, before, t) * h
+            self._pairs[k] = after, -_solved(terms.diffusion, before, t, moved) / h
+        return self._pairs[k]
+
+    def batch(self, size: int, seed: tuple[int, int]) -> Batch:
+        """So many pairs, of one time each thirty-two."""
+        rng = np.random.default_rng(seed)
+        self._run(seed[1] // self.reuse)
+        count = len(self.times) - 1
+        chosen = np.sort(rng.integers(count, size=max(1, size // _TOGETHER)))
+        x, target = [], []
+        for k in chosen:
+            every, wanted = self._targets(int(k))
+            who = rng.integers(self.particles, size=_TOGETHER)
+            x.append(every[who])
+            target.append(wanted[who])
+        rows = np.repeat(chosen + 1, _TOGETHER)
+        std = self.spread.stds[rows][:, None]
+        z = (np.concatenate(x) - self.spread.means[rows]) / std
+        return Batch(z, rows - 1, np.concatenate(target) * std + z)
+
+
+_TOGETHER = 32
+"""Pairs of one time that a batch takes together."""
+
+
+def _solved(diffusion: Kernel, x: Array, t: float, moved: Array) -> Array:
+    """(G G^T)^-1 moved, at each particle."""
+    g = evaluated(diffusion, x, t)
+    if g.ndim == 2:
+        return moved / g**2
+    a = g @ g.swapaxes(1, 2)
+    try:
+        return np.asarray(np.linalg.solve(a, moved[..., None])[..., 0])
+    except np.linalg.LinAlgError:
+        raise InputError(
+            "train: G G^T is singular: the one-step transition has no density, and so no score"
+        ) from None

@@ -7,6 +7,7 @@ densities; an `x` of fewer dimensions holds points on the line.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from fastrev.model import check, mixture
 from fastrev.model.check import Array, InputError
+from fastrev.model.points import read_points
 
 
 @dataclass(frozen=True)
@@ -369,14 +371,22 @@ class Uniform(Distribution):
 
 @dataclass(frozen=True, eq=False)
 class Empirical(Distribution):
-    """Equal mass at each of M points, shape (M, d), or (M,) on the line.  Raises InputError."""
+    """Equal mass at each of M points, shape (M, d), or (M,) on the line; or a file of them.
+
+    points   an array, or the name of a .npy, .csv or HDF5 file: see `model/points.py`
+
+    Raises InputError.
+    """
 
     points: Any
 
     dim: int | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        points = check.finite_array("Empirical.points", self.points, ndim=(1, 2))
+        points = self.points
+        if isinstance(points, str | Path):
+            points = read_points(points)
+        points = check.finite_array("Empirical.points", points, ndim=(1, 2))
         points = points.reshape(len(points), -1)
         points.setflags(write=False)
         _freeze(self, points=points, dim=points.shape[1])

@@ -89,13 +89,15 @@ class GridScore:
 
     def as_kernel(self, dim: int) -> Kernel:
         """A tile kernel whose table at a time is interpolated beforehand."""
+        from fastrev.kernels.scores import grid
+
         cubic = self.interpolation == "cubic"
         low, inverse = float(self.x[0]), (len(self.x) - 1) / float(self.x[-1] - self.x[0])
         if self.y is None:
-            function = cubic_on_line if cubic else linear_on_line
+            function: Any = grid.cubic_on_line if cubic else grid.linear_on_line
             params: Any = _Axis(low, inverse)
         else:
-            function = cubic_on_plane if cubic else linear_on_plane
+            function = grid.cubic_on_plane if cubic else grid.linear_on_plane
             low_y = float(self.y[0])
             inverse_y = (len(self.y) - 1) / float(self.y[-1] - self.y[0])
             params = _Axes(low, inverse, low_y, inverse_y, float(len(self.y) + 2))
@@ -188,82 +190,3 @@ def _padded(values: Array) -> Array:
         v = np.concatenate([[3 * v[0] - 3 * v[1] + v[2]], v, [3 * v[-1] - 3 * v[-2] + v[-3]]])
         values = np.moveaxis(v, 0, axis)
     return values
-
-
-def _cells(x, low, inverse, last, place, share, marks):  # type: ignore[no-untyped-def]
-    """The cell of each of a row of x counted from 0, and its place in it, as numbers."""
-    for l in range(len(x)):
-        u = (x[l] - low) * inverse
-        inside = u if u > 0.0 else 0.0  # also for NaN
-        inside = inside if inside < last - 0.5 else last - 0.5
-        k = int(inside)
-        f = u - k
-        seen = marks[l]
-        place[l], share[l] = k, f
-        marks[l] = 1.0 if abs(f - 0.5) > 0.5 else seen
-
-
-def linear_on_line(x, t, p, out, work):  # type: ignore[no-untyped-def]
-    """row[k] and row[k + 1], by their distances; row has one value more at each end."""
-    cells, row = len(p.row) - 3, p.row
-    place, share, above = work[0], work[1], work[2]
-    for j in range(len(x)):
-        _cells(x[j], p.low, p.inverse, cells, place, share, work[4])  # type: ignore[no-untyped-call]
-        below = out[j]
-        for l in range(x.shape[1]):  # no vector code: a look-up in a table that others write to
-            k = int(place[l])
-            below[l], above[l] = row[k + 1], row[k + 2]
-        for l in range(x.shape[1]):
-            below[l] = below[l] + share[l] * (above[l] - below[l])
-
-
-def _convolved(m, a, b, c, f):  # type: ignore[no-untyped-def]
-    """Cubic convolution between a and b, m before and c after them; on linearly beyond."""
-    g = f if f > 0.0 else 0.0
-    g = g if g < 1.0 else 1.0
-    curve = 2.0 * m - 5.0 * a + 4.0 * b - c + g * (3.0 * (a - b) + c - m)
-    return a + 0.5 * g * (b - m + g * curve) + (f - g) * (b - a)
-
-
-def cubic_on_line(x, t, p, out, work):  # type: ignore[no-untyped-def]
-    """The same from four values."""
-    cells, row = len(p.row) - 3, p.row
-    place, share = work[0], work[1]
-    for j in range(len(x)):
-        _cells(x[j], p.low, p.inverse, cells, place, share, work[4])  # type: ignore[no-untyped-call]
-        for l in range(x.shape[1]):
-            k = int(place[l])
-            out[j, l] = _convolved(row[k], row[k + 1], row[k + 2], row[k + 3], share[l])  # type: ignore[no-untyped-call]
-
-
-def linear_on_plane(x, t, p, out, work):  # type: ignore[no-untyped-def]
-    """Bilinear, for both coordinates of the score."""
-    ny, low, share = int(p.ny), work[0], work[1]
-    _cells(x[0], p.low, p.inverse, len(p.row) // ny - 3, low, share, work[4])  # type: ignore[no-untyped-call]
-    _cells(x[1], p.low_y, p.inverse_y, ny - 3, work[2], out[1], work[4])  # type: ignore[no-untyped-call]
-    for l in range(x.shape[1]):
-        i = (int(low[l]) + 1) * ny + int(work[2, l]) + 1
-        f, g = share[l], out[1, l]
-        for j in range(2):
-            row = p.row if j == 0 else p.other
-            a = row[i] + g * (row[i + 1] - row[i])
-            b = row[i + ny] + g * (row[i + ny + 1] - row[i + ny])
-            out[j, l] = a + f * (b - a)
-
-
-def cubic_on_plane(x, t, p, out, work):  # type: ignore[no-untyped-def]
-    """Bicubic, for both coordinates of the score."""
-    ny, low, share = int(p.ny), work[0], work[1]
-    _cells(x[0], p.low, p.inverse, len(p.row) // ny - 3, low, share, work[4])  # type: ignore[no-untyped-call]
-    _cells(x[1], p.low_y, p.inverse_y, ny - 3, work[2], out[1], work[4])  # type: ignore[no-untyped-call]
-    for l in range(x.shape[1]):
-        i = int(low[l]) * ny + int(work[2, l])
-        f, g = share[l], out[1, l]
-        for j in range(2):
-            row = p.row if j == 0 else p.other
-            i1, i2, i3 = i + ny, i + 2 * ny, i + 3 * ny
-            m = _convolved(row[i], row[i + 1], row[i + 2], row[i + 3], g)  # type: ignore[no-untyped-call]
-            a = _convolved(row[i1], row[i1 + 1], row[i1 + 2], row[i1 + 3], g)  # type: ignore[no-untyped-call]
-            b = _convolved(row[i2], row[i2 + 1], row[i2 + 2], row[i2 + 3], g)  # type: ignore[no-untyped-call]
-            c = _convolved(row[i3], row[i3 + 1], row[i3 + 2], row[i3 + 3], g)  # type: ignore[no-untyped-call]
-            out[j, l] = _convolved(m, a, b, c, f)  # type: ignore[no-untyped-call]

@@ -24,7 +24,11 @@ class Kernel:
     schedule   per-step values: times (S,) -> {name: (S, ...)}, evaluated in float64
                and cast once.  A coordinate kernel sees entry [i] of (S,) and entry
                [i, j] of (S, d); the others see [i], whatever its shape.
-    marks      whether it marks, in a fifth row of the scratch, particles it is not made for
+    marks      whether it marks, by more than 1/2 in a fifth row of the scratch, particles it is
+               not made for
+    callback   `(x (B, d), t, out)`, of a kernel that calls back: the engine registers it and
+               gives its number as p.number; identity is what it does, to be hashed, and block
+               how many particles make a tile
     The fields of `p` are those of `params`, then those of the schedule.
     """
 
@@ -33,6 +37,9 @@ class Kernel:
     schedule: Callable[[Array], Mapping[str, Array]] | None = None
     shape: Literal["coordinate", "tuple", "tile"] = "coordinate"
     marks: bool = False
+    callback: Callable[..., None] | None = None
+    identity: Any = None
+    block: int | None = None
 
     def constants(self) -> dict[str, Array]:
         """The params by name, as float64 arrays of dimension 0 or more."""

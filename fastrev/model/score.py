@@ -49,10 +49,17 @@ class Score:
         return Kernel(self.kernel, self.params, shape=shape)
 
 
-class Points(NamedTuple):
-    """Params of `empirical_score`: the data, shape (M, d)."""
+class _Points(NamedTuple):
+    """Params of `kernels.scores.empirical`: the data (M, d) from their centre, laid out twice."""
 
-    points: Array
+    rows: Array
+    columns: Array
+    half_norms: Array
+    centre: Array
+
+
+_NOWHERE = 1e38
+"""Half a square distance at which no particle is drawn to a point."""
 
 
 @dataclass(frozen=True)
@@ -100,17 +107,28 @@ class ExactScore:
         if len(components.weights) == 1:
             return Kernel(gaussian_score, schedule=self._gaussian_schedule)
         if isinstance(self.p0, Empirical):
-            return Kernel(
-                empirical_score,
-                params=Points(components.means),
-                schedule=self._empirical_schedule,
-                shape="tile",
-            )
+            return self._empirical(components.means)
         return Kernel(
             mixture_score,
             schedule=lambda times: self._mixture_schedule(times, dim),
             shape="tile",
         )
+
+    def _empirical(self, points: Array) -> Kernel:
+        """The kernel of equally weighted points smoothed by one common variance."""
+        from fastrev.kernels.matmul import ROWS, packed
+        from fastrev.kernels.scores.empirical import CHUNK, empirical_score
+
+        centre = points.mean(axis=0)
+        away = points - centre
+        chunk = min(CHUNK, -(-len(away) // ROWS) * ROWS)
+        padded = np.zeros((-(-len(away) // chunk) * chunk, away.shape[1]))
+        padded[: len(away)] = away
+        half_norms = np.full(len(padded), _NOWHERE)
+        half_norms[: len(away)] = 0.5 * (away**2).sum(axis=1)
+        columns = [packed(part.T) for part in padded.reshape(-1, chunk, away.shape[1])]
+        params = _Points(packed(padded), np.concatenate(columns), half_norms, centre)
+        return Kernel(empirical_score, params, self._empirical_schedule, shape="tile")
 
     @property
     def full(self) -> bool:
@@ -233,33 +251,8 @@ def _full_gather(x, p, k, share, out):  # type: ignore[no-untyped-def]
                 out[j, l] += share[l] * ((mean - x[i, l]) * precision)
 
 
-def _point_count(p):  # type: ignore[no-untyped-def]
-    return len(p.points)
-
-
-def _point_logit(x, p, k, out):  # type: ignore[no-untyped-def]
-    half = 0.5 * p.precision
-    for l in range(len(out)):
-        out[l] = 0.0
-    for j in range(len(x)):
-        mean = p.scale * p.points[k, j] + p.shift
-        for l in range(len(out)):
-            away = x[j, l] - mean
-            out[l] -= half * (away * away)
-
-
-def _point_gather(x, p, k, share, out):  # type: ignore[no-untyped-def]
-    for j in range(len(x)):
-        mean, precision = p.scale * p.points[k, j] + p.shift, p.precision
-        for l in range(len(share)):
-            out[j, l] += share[l] * ((mean - x[j, l]) * precision)
-
-
 mixture_score = _softmax_score(_component_count, _component_logit, _component_gather)  # type: ignore[no-untyped-call]
 """The score of a Gaussian mixture, its means, precisions and log weights by step."""
 
 full_score = _softmax_score(_component_count, _full_logit, _full_gather)  # type: ignore[no-untyped-call]
 """The same with full covariances: precisions are matrices."""
-
-empirical_score = _softmax_score(_point_count, _point_logit, _point_gather)  # type: ignore[no-untyped-call]
-"""The score of equally weighted points smoothed by one common variance."""

@@ -1,0 +1,284 @@
+"""Training: denoising score matching, with an average of the weights, kept up in a checkpoint."""
+
+import hashlib
+import math
+import os
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from fastrev.engine.specification import checked
+from fastrev.learn.denoising import Denoising, OneStep
+from fastrev.model import check
+from fastrev.model.check import Array, InputError
+from fastrev.model.distribution import Distribution, Empirical
+from fastrev.model.network import ACTIVATIONS, NeuralScore
+from fastrev.model.points import read_points
+from fastrev.model.process import Process
+from fastrev.model.reversal import Reverse
+from fastrev.model.timegrid import TimeGrid
+
+Count = Annotated[int, Field(gt=0)]
+
+
+class TrainOptions(BaseModel):
+    """What may be chosen of a training: the `[train]` table of a configuration.
+
+    hidden         units of each hidden layer
+    activation     silu, tanh, relu, gelu or softplus
+    features       Chebyshev polynomials of the noise level, or of time
+    iterations     steps of the optimiser
+    batch          pairs in each
+    learning_rate  of Adam, at its largest: it rises for a twentieth and falls as a cosine
+    ema            decay of the average of the weights that is kept, per iteration
+    particles      of each forward run, where the process has no Gaussian transitions
+    seed           of weights and batches
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hidden: Annotated[list[Count], Field(min_length=1)] = [128, 128, 128]
+    activation: str = "silu"
+    features: Count = 16
+    iterations: Count = 10_000
+    batch: Annotated[int, Field(ge=32)] = 512
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    particles: Count = 20_000
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+def train(
+    process: Any,
+    data: Any,
+    time: Any = None,
+    checkpoint: str | Path | None = None,
+    progress: bool | None = None,
+    **options: Any,
+) -> NeuralScore:
+    """A network fitted to grad log p_t by denoising score matching; needs torch.
+
+    process     a forward process.  Without Gaussian transitions (SDE, Linear) it is fitted to
+                single steps of the engine's own forward runs: see `learn/denoising.py`
+    data        points of p_0, (N, d) or (N,), or their .npy, .csv or HDF5 file; or a distribution
+    time        the grid along which noise levels are drawn: a TimeGrid, or (t0, t1); None for 1,000
+                equal steps up to 1, or T, where transitions are Gaussian, else 100
+    checkpoint  a file: written every half minute and at the end, and gone on from where it is
+                there; the result is the one of a training that was never interrupted
+    progress    True or False; None shows a bar on a terminal
+    options     hidden, activation, features, iterations, batch, learning_rate, ema, particles,
+                seed: see `TrainOptions`
+
+    The score returned has the average of the weights; `save` keeps it.  Raises InputError.
+    """
+    chosen = checked(TrainOptions, options, "train: ")
+    if chosen.activation not in ACTIVATIONS:
+        raise InputError(
+            f"train: activation {chosen.activation!r} is not known: "
+            f"{check.nearest(chosen.activation, ACTIVATIONS)}"
+        )
+    if isinstance(process, type | Reverse) or not hasattr(process, "terms"):
+        raise InputError(f"train: process must be a forward process, got {process!r}")
+    source = _source(process, data, time, chosen)
+    _require_torch()
+    return _Trainer(source, process, chosen, checkpoint).run(progress)
+
+
+def _source(process: Any, data: Any, time: Any, options: TrainOptions) -> Denoising | OneStep:
+    gaussian = isinstance(process, Process) and not hasattr(process, "flow")
+    times = _times(process, time, 1000 if gaussian else 100)
+    if isinstance(data, Distribution) and not isinstance(data, Empirical):
+        if gaussian:
+            data = data.sample(options.particles, seed=options.seed)
+        else:
+            return OneStep(process, data, times, process.dim or data.dim or 1, options.particles)
+    points = data.points if isinstance(data, Empirical) else _points(data)
+    if gaussian:
+        return Denoising(process, points, times[times > 0.0])
+    return OneStep(process, Empirical(points), times, points.shape[1], options.particles)
+
+
+def _times(process: Any, time: Any, steps: int) -> Array:
+    """Increasing times from a grid, a pair or nothing."""
+    if isinstance(time, TimeGrid):
+        times = np.sort(time.times)
+    else:
+        t0, t1 = (0.0, min(1.0, process.horizon)) if time is None else sorted(time)
+        times = TimeGrid.uniform(t0, t1, steps).times
+    if times[0] < 0.0 or times[-1] > process.horizon:
+        raise InputError(
+            f"train: time must lie between 0 and {process.horizon:g}, "
+            f"got {times[0]:g} to {times[-1]:g}"
+        )
+    return np.asarray(times)
+
+
+def _points(data: Any) -> Array:
+    """Data points (N, d).  Warns of constant columns; raises InputError."""
+    if isinstance(data, str | Path):
+        data = read_points(data)
+    points = check.finite_array("train: data", data, ndim=(1, 2))
+    points = points.reshape(len(points), -1)
+    constant = np.flatnonzero(np.ptp(points, axis=0) == 0.0)
+    if len(constant) == points.shape[1]:
+        raise InputError(f"train: data must differ, got {len(points)} equal points")
+    if len(constant):
+        warnings.warn(
+            f"train: {len(constant)} of {points.shape[1]} columns of the data are constant "
+            f"({', '.join(map(str, constant[:8]))}{', ...' if len(constant) > 8 else ''})",
+            stacklevel=4,
+        )
+    return points
+
+
+def _require_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise InputError("train needs torch: pip install 'fastrev[learn]'") from None
+
+
+_SAVE_EVERY = 30.0
+"""Seconds between checkpoints."""
+
+
+class _Trainer:
+    """A training in progress."""
+
+    def __init__(
+        self,
+        source: Denoising | OneStep,
+        process: Any,
+        options: TrainOptions,
+        checkpoint: str | Path | None,
+    ) -> None:
+        import torch
+
+        from fastrev.learn.network import ScoreNetwork
+
+        self.source, self.options = source, options
+        self.path = None if checkpoint is None else Path(checkpoint)
+        dim = source.points.shape[1] if isinstance(source, Denoising) else source.dim
+        clock = source.clock(options.features)
+        torch.manual_seed(options.seed)
+        make = (dim, options.hidden, clock, options.activation)
+        self.network = ScoreNetwork(*make, **source.options)
+        self.average = ScoreNetwork(*make, **source.options)
+        self.average.load_state_dict(self.network.state_dict())
+        self.optimiser = torch.optim.Adam(self.network.parameters(), options.learning_rate)
+        self.features = torch.tensor(clock.features(process, source.levels), dtype=torch.float32)
+        self.iteration = 0
+        self.identity = self._identity(process)
+
+    def run(self, progress: bool | None) -> NeuralScore:
+        """All iterations that are left."""
+        import time
+
+        from fastrev.learn.progress import TrainingProgress
+
+        self._load()
+        last = time.monotonic()
+        with TrainingProgress(self.options.iterations, self.iteration, progress) as bar:
+            while self.iteration < self.options.iterations:
+                bar.advance(self._step())
+                if time.monotonic() - last > _SAVE_EVERY:
+                    self._save()
+                    last = time.monotonic()
+        self._save()
+        score: NeuralScore = self.average.neural_score()
+        return score
+
+    def _step(self) -> Any:
+        """One step of the optimiser and of the average; the loss."""
+        import torch
+
+        options = self.options
+        batch = self.source.batch(options.batch, (options.seed, self.iteration))
+        z, target = (torch.from_numpy(v.astype(np.float32)) for v in (batch.z, batch.target))
+        for group in self.optimiser.param_groups:
+            group["lr"] = options.learning_rate * _schedule(self.iteration / options.iterations)
+        loss = torch.mean((self.network(z, self.features[batch.rows]) - target) ** 2)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.iteration += 1
+        decay = min(options.ema, self.iteration / (self.iteration + 10.0))
+        with torch.no_grad():
+            pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
+            for mean, value in pairs:
+                mean.lerp_(value, 1.0 - decay)
+        if not math.isfinite(float(loss)):
+            raise InputError(
+                f"train: the loss is {float(loss)} at iteration {self.iteration}; "
+                f"try a smaller learning_rate than {options.learning_rate:g}"
+            )
+        return loss
+
+    def _identity(self, process: Any) -> str:
+        """A hash of all that the result depends on."""
+        from fastrev.kernels.fingerprint import content_hash
+
+        digest = hashlib.sha256(self.options.model_dump_json().encode())
+        digest.update(repr(process).encode())
+        for value in vars(process).values():
+            if callable(value):
+                digest.update(content_hash(value).encode())
+        own = self.source.points if isinstance(self.source, Denoising) else self.source.spread.means
+        for array in (self.source.times, own):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def _save(self) -> None:
+        """The checkpoint, whole or not at all."""
+        import torch
+
+        if self.path is None:
+            return
+        state = {
+            "identity": self.identity,
+            "iteration": self.iteration,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        beside = self.path.with_name(self.path.name + ".part")
+        try:
+            torch.save(state, beside)
+            os.replace(beside, self.path)
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f"train: the checkpoint {self.path} cannot be written: {error}"
+            ) from None
+
+    def _load(self) -> None:
+        """Go on from the checkpoint, if there is one.  Raises InputError where it is another's."""
+        import torch
+
+        if self.path is None or not self.path.exists():
+            self._save()
+            return
+        try:
+            state = torch.load(self.path, weights_only=True)
+            same = state["identity"] == self.identity
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise InputError(f"train: {self.path} is not a checkpoint: {error}") from None
+        if not same:
+            raise InputError(
+                f"train: the checkpoint {self.path} is of another training: its process, data, "
+                "time or options differ"
+            )
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.iteration = state["iteration"]
+
+
+def _schedule(done: float) -> float:
+    """The share of the learning rate when so much is done: up for 1/20, then down as a cosine."""
+    warm = 0.05
+    if done < warm:
+        return max(done, 1e-3) / warm
+    return 0.5 * (1.0 + math.cos(math.pi * (done - warm) / (1.0 - warm)))

@@ -1,0 +1,344 @@
+"""A score as a network: layers, how time enters, and what its output means.
+
+    z = (x - m(t))/std(t),   h_0 = z,   h_i = act(W_i h_(i-1) + V_i phi(t) + b_i),   F = last layer
+    form "gaussian"   s = -z/std(t) + gain(t) F:  the score of a Gaussian, corrected by the network
+    form "noise"      s = -F/sqrt(v(t)), with z = x: the network predicts the noise
+    form "score"      s = F, with z = x
+
+For a process with Gaussian transitions N(a x_0 + b, v) and data of mean mu and spread sigma,
+m = a mu + b, std^2 = a^2 sigma^2 + v and gain = a sigma/(std sqrt(v)), so that the F to learn is
+of size one at every noise level (Karras et al. 2022, arXiv:2206.00364, eq. 7 and table 1).  Where
+transitions are not Gaussian, m and std come as a table over t, and gain = 1/std.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastrev.model import check, portable, process
+from fastrev.model.check import Array, InputError
+from fastrev.model.kernel import Kernel
+
+ACTIVATIONS = ("silu", "tanh", "relu", "gelu", "softplus")
+FORMS = ("gaussian", "noise", "score")
+_PROCESSES = {
+    c.__name__: c
+    for c in (process.Brownian, process.OrnsteinUhlenbeck, process.VP, process.SubVP, process.VE)
+}
+
+
+class Layer(NamedTuple):
+    """weight (out, in), bias (out,), and the weight (out, E) of the features of time, or None."""
+
+    weight: Array
+    bias: Array
+    time: Array | None = None
+
+
+@dataclass(frozen=True)
+class Clock:
+    """phi(t), the features of time: u itself, or Chebyshev polynomials T_1 .. T_E of it.
+
+    kind      "t": u = t;  "log-snr": u = ln sqrt(v/a^2), of a Gaussian transition
+    count     0: phi = (t), as it is; E: polynomials of u scaled to [-1, 1] from [low, high]
+    """
+
+    kind: str = "t"
+    count: int = 0
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("t", "log-snr"):
+            raise InputError(f"Clock.kind must be 't' or 'log-snr', got {self.kind!r}")
+        if self.kind == "log-snr" and self.count < 1:
+            raise InputError(f"Clock.count must be 1 or more for 'log-snr', got {self.count!r}")
+        if not self.low < self.high:
+            raise InputError(f"Clock.low must be below high, got {self.low!r} and {self.high!r}")
+
+    def features(self, forward: Any, times: Array) -> Array:
+        """phi at these times, (S, E)."""
+        u = times
+        if self.kind == "log-snr":
+            scale, _, variance = forward.transition(times)
+            u = 0.5 * portable.log(variance / scale**2)
+        if self.count == 0:
+            return np.asarray(u[:, None])
+        u = np.clip((2.0 * u - self.low - self.high) / (self.high - self.low), -1.0, 1.0)
+        columns = [np.ones_like(u), u]
+        while len(columns) <= self.count:
+            columns.append(2.0 * u * columns[-1] - columns[-2])
+        return np.stack(columns[1 : self.count + 1], axis=1)
+
+
+class Spread(NamedTuple):
+    """Mean (K, d) and standard deviation (K,) of p_t at the times (K,)."""
+
+    times: Array
+    means: Array
+    stds: Array
+
+
+class _Params(NamedTuple):
+    """Constants of `kernels.scores.network`."""
+
+    sizes: Array
+    weights: Array
+
+
+@dataclass(frozen=True, eq=False)
+class NeuralScore:
+    """A trained score, run inside the kernel.  Raises InputError where shapes do not fit.
+
+    layers      each a `Layer`, or a pair (weight, bias) or triple (weight, bias, time)
+    activation  between layers: "silu", "tanh", "relu", "gelu" or "softplus"
+    form        what the output means: "gaussian", "noise" or "score"
+    clock       the features of time that the layers' third weights take
+    process     with Gaussian transitions: the one that it was trained for
+    mean, std   of the data, (d,) and a number, for form "gaussian" with a process
+    spread      mean and standard deviation of p_t by time, for form "gaussian" without
+    """
+
+    layers: Sequence[Any]
+    activation: str = "silu"
+    form: str = "score"
+    clock: Clock = field(default_factory=Clock)
+    process: Any = None
+    mean: Any = None
+    std: float | None = None
+    spread: Spread | None = None
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise InputError(
+                f"NeuralScore.activation: {self.activation!r} is not known: "
+                f"{check.nearest(str(self.activation), ACTIVATIONS)}"
+            )
+        if self.form not in FORMS:
+            raise InputError(
+                f"NeuralScore.form: {self.form!r} is not known: "
+                f"{check.nearest(str(self.form), FORMS)}"
+            )
+        object.__setattr__(self, "layers", _checked_layers(self.layers, max(1, self.clock.count)))
+        gaussian = hasattr(self.process, "transition")
+        if not gaussian and (self.form == "noise" or self.clock.kind == "log-snr"):
+            raise InputError(
+                f"NeuralScore of form {self.form!r} with a clock of {self.clock.kind!r} needs the "
+                f"process that it was trained for, one with Gaussian transitions; "
+                f"got {self.process!r}"
+            )
+        if self.form == "gaussian":
+            self._check_spread(gaussian)
+
+    def _check_spread(self, gaussian: bool) -> None:
+        if gaussian and self.mean is not None and self.std is not None:
+            mean = check.finite_array("NeuralScore.mean", self.mean, ndim=(1,))
+            object.__setattr__(self, "mean", mean)
+            check.positive("NeuralScore.std", self.std)
+            shape = mean.shape
+        elif self.spread is not None:
+            spread = Spread(
+                check.finite_array("NeuralScore.spread.times", self.spread.times, ndim=(1,)),
+                check.finite_array("NeuralScore.spread.means", self.spread.means, ndim=(2,)),
+                check.positive_array("NeuralScore.spread.stds", self.spread.stds, ndim=(1,)),
+            )
+            object.__setattr__(self, "spread", spread)
+            shape = spread.means.shape[1:]
+        else:
+            raise InputError(
+                "NeuralScore of form 'gaussian' needs mean and std of the data with a process of "
+                "Gaussian transitions, or else spread"
+            )
+        if shape != (self.dim,):
+            raise InputError(f"NeuralScore: the mean must have shape ({self.dim},), got {shape}")
+
+    @property
+    def dim(self) -> int:
+        """Coordinates."""
+        return int(self.layers[0].weight.shape[1])
+
+    def __repr__(self) -> str:
+        sizes = " x ".join(str(len(layer.bias)) for layer in self.layers[:-1])
+        return f"NeuralScore({self.dim} -> {sizes} -> {self.dim}, {self.activation}, {self.form!r})"
+
+    def as_kernel(self, dim: int) -> Kernel:
+        """The tile kernel; time's share of each layer is a table by step."""
+        from fastrev.kernels.matmul import packed
+        from fastrev.kernels.scores.network import NETWORKS
+
+        if dim != self.dim:
+            raise InputError(f"dim must be {self.dim}, as the network has, got {dim}")
+        sizes = np.array([self.dim, *(len(layer.bias) for layer in self.layers)], np.float64)
+        weights = np.concatenate([packed(layer.weight).ravel() for layer in self.layers])
+        return Kernel(
+            NETWORKS[self.activation], _Params(sizes, weights), self._schedule, shape="tile"
+        )
+
+    def _schedule(self, times: Array) -> Mapping[str, Array]:
+        from fastrev.kernels.matmul import ROWS
+
+        features = self.clock.features(self.process, times)
+        columns = []
+        for layer in self.layers:
+            count = len(layer.bias)
+            bias = np.zeros((len(times), -(-count // ROWS) * ROWS))
+            bias[:, :count] = layer.bias
+            if layer.time is not None:  # sums by element: the same bits on every machine
+                for e in range(features.shape[1]):
+                    bias[:, :count] += features[:, e : e + 1] * layer.time[:, e]
+            columns.append(bias)
+        return {"bias": np.concatenate(columns, axis=1)} | self._standard(times)
+
+    def _standard(self, times: Array) -> dict[str, Array]:
+        """Centre (S, d), and enter, skip and gain (S,)."""
+        one, zero = np.ones(len(times)), np.zeros(len(times))
+        centre = np.zeros((len(times), self.dim))
+        if self.form == "score":
+            return {"centre": centre, "enter": one, "skip": zero, "gain": one}
+        if self.form == "noise":
+            variance = self.process.transition(times).variance
+            return {"centre": centre, "enter": one, "skip": zero, "gain": -1.0 / np.sqrt(variance)}
+        if self.mean is not None:
+            scale, shift, variance = self.process.transition(times)
+            centre = scale[:, None] * self.mean + shift[:, None]
+            std = np.sqrt(scale**2 * self.std**2 + variance)  # type: ignore[operator]
+            gain = scale * self.std / (np.sqrt(variance) * std)
+        else:
+            assert self.spread is not None
+            centre = np.stack(
+                [np.interp(times, self.spread.times, column) for column in self.spread.means.T], 1
+            )
+            std = np.interp(times, self.spread.times, self.spread.stds)
+            gain = 1.0 / std
+        return {"centre": centre, "enter": 1.0 / std, "skip": 1.0 / std**2, "gain": gain}
+
+    def header(self) -> str:
+        """All but the arrays, as JSON."""
+        values: dict[str, Any] = {
+            "format": "fastrev network 1",
+            "activation": self.activation,
+            "form": self.form,
+            "clock": asdict(self.clock),
+        }
+        if self.process is not None:
+            values["process"] = {"kind": type(self.process).__name__} | asdict(self.process)
+        if self.std is not None:
+            values["std"] = float(self.std)
+        return json.dumps(values, sort_keys=True)
+
+    def arrays(self) -> dict[str, Array]:
+        """The arrays by name."""
+        named: dict[str, Array] = {}
+        for k, layer in enumerate(self.layers):
+            named |= {f"layers.{k}.{n}": v for n, v in layer._asdict().items() if v is not None}
+        if self.form == "gaussian" and self.mean is not None:
+            named["mean"] = self.mean
+        if self.spread is not None:
+            named |= {f"spread.{n}": v for n, v in self.spread._asdict().items()}
+        return named
+
+    @property
+    def sha256(self) -> str:
+        """A hash of all that the score depends on, whatever the kind of file it came from."""
+        digest = hashlib.sha256(self.header().encode())
+        for name, array in sorted(self.arrays().items()):
+            digest.update(repr((name, array.shape)).encode())
+            digest.update(np.ascontiguousarray(array, np.float64).tobytes())
+        return digest.hexdigest()
+
+    @classmethod
+    def from_arrays(cls, header: str, arrays: Mapping[str, Any], where: str) -> "NeuralScore":
+        """The network of a header and its arrays; where they are from is for errors.
+
+        Raises InputError.
+        """
+        try:
+            values = json.loads(header)
+            if values.pop("format") != "fastrev network 1":
+                raise KeyError("format")
+            values["clock"] = Clock(**values["clock"])
+            if "process" in values:
+                forward = dict(values["process"])
+                values["process"] = _PROCESSES[forward.pop("kind")](**forward)
+            names = sorted({int(n.split(".")[1]) for n in arrays if n.startswith("layers.")})
+            values["layers"] = [
+                [arrays.get(f"layers.{k}.{part}") for part in Layer._fields] for k in names
+            ]
+            if "spread.times" in arrays:
+                values["spread"] = Spread(*(arrays[f"spread.{n}"] for n in Spread._fields))
+            return cls(**values, mean=arrays.get("mean"))
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise InputError(f"{where} does not hold a network of fastrev: {error!r}") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> "NeuralScore":
+        """A network from an .npz or .safetensors file; nothing in it is run.
+
+        Raises InputError.
+        """
+        from fastrev.model.network_file import read_network
+
+        header, arrays = read_network(path)
+        return replace(cls.from_arrays(header, arrays, str(path)), path=Path(path).resolve())
+
+    def save(self, path: str | Path) -> Path:
+        """Write an .npz or .safetensors file, by its name.  Raises InputError."""
+        from fastrev.model.network_file import write_network
+
+        return write_network(path, self.header(), self.arrays())
+
+    @classmethod
+    def from_torch(cls, module: Any, **options: Any) -> "NeuralScore":
+        """The network of a torch module: `learn.ScoreNetwork`, or Sequential of Linear layers.
+
+        A Sequential of Linear(d, h), activation, ..., Linear(h, d), or with Linear(d + 1, h)
+        first, where t is the last input; `options` are those of the class, such as
+        form="noise", process=VP().  Raises InputError.
+        """
+        from fastrev.model.network_torch import layers_of
+
+        if hasattr(module, "neural_score"):
+            return module.neural_score()  # type: ignore[no-any-return]
+        layers, activation = layers_of(module)
+        return cls(layers, activation, **options)
+
+
+def _checked_layers(layers: Any, features: int) -> list[Layer]:
+    """Layers whose shapes fit one another.  Raises InputError."""
+    checked: list[Layer] = []
+    for k, given in enumerate(layers):
+        name = f"NeuralScore.layers[{k}]"
+        weight, bias, *rest = given
+        weight = check.finite_array(f"{name}.weight", weight, ndim=(2,))
+        bias = check.finite_array(f"{name}.bias", bias, ndim=(1,))
+        time = None
+        if rest and rest[0] is not None:
+            time = check.finite_array(f"{name}.time", rest[0], ndim=(2,))
+            if time.shape != (len(weight), features):
+                raise InputError(
+                    f"{name}.time must have shape ({len(weight)}, {features}), got {time.shape}"
+                )
+        if bias.shape != (len(weight),):
+            raise InputError(f"{name}.bias must have shape ({len(weight)},), got {bias.shape}")
+        if checked and weight.shape[1] != len(checked[-1].bias):
+            raise InputError(
+                f"{name}.weight must have {len(checked[-1].bias)} columns, as the layer before has "
+                f"rows, got shape {weight.shape}"
+            )
+        checked.append(Layer(weight, bias, time))
+    if not checked:
+        raise InputError("NeuralScore.layers must not be empty")
+    if len(checked[-1].bias) != checked[0].weight.shape[1]:
+        raise InputError(
+            f"NeuralScore: {checked[0].weight.shape[1]} inputs and {len(checked[-1].bias)} outputs "
+            "differ; a score has as many as x has coordinates"
+        )
+    return checked
