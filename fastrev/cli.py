@@ -1,7 +1,9 @@
 """The `fastrev` command: one thin function per verb."""
 
+import enum
 import functools
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,17 +113,57 @@ def info(file: Annotated[Path, typer.Argument(help="A run's HDF5 file.")]) -> No
 
 
 @app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="A TOML file; see data/digits.toml.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help=".npz or .safetensors.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fit a network to the score of data points, and write it to one file."""
+    import fastrev as fr
+    from fastrev.learn.config import read_training
+    from fastrev.model.check import InputError
+    from fastrev.model.network_file import checked_path
+
+    given = read_training(config)
+    target = checked_path(out or given.target)
+    if target.exists() and not overwrite:
+        raise InputError(f"{target} exists; give --overwrite to replace it")
+    start = time.perf_counter()
+    score = fr.learn.train(given.process, given.data, given.time, given.checkpoint, **given.options)
+    score.save(target)
+    seconds = time.perf_counter() - start
+    console.print(f"{score}: {seconds:,.0f} s", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"wrote {target}, hash {score.sha256[:12]}", highlight=False, soft_wrap=True)
+
+
+class PlotKind(enum.StrEnum):
+    """What is drawn."""
+
+    OVERVIEW = "overview"
+    SHEET = "sheet"
+
+
+@app.command()
 def plot(
     file: Annotated[Path, typer.Argument(help="A run's HDF5 file.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="png, svg or pdf.")] = None,
     coordinate: Annotated[int, typer.Option(help="Which coordinate.")] = 0,
+    kind: Annotated[
+        PlotKind, typer.Option(help="overview, or a sheet of samples that are pictures.")
+    ] = PlotKind.OVERVIEW,
+    data: Annotated[Path | None, typer.Option(help="Real points, for a sheet.")] = None,
+    shape: Annotated[str | None, typer.Option(help="Of a picture, such as 28x28.")] = None,
 ) -> None:
-    """Draw a run: snapshots under the exact density, variance against time."""
+    """Draw a run: snapshots under the exact density and variance against time; or pictures."""
     import fastrev as fr
     from fastrev.analysis.figures import save_overview
+    from fastrev.analysis.sheet import save_sheet
 
-    target = out or file.with_suffix(".png")
-    console.print(f"wrote {save_overview({file.stem: fr.open(file)}, target, coordinate)}")
+    target, result = out or file.with_suffix(".png"), fr.open(file)
+    if kind is PlotKind.SHEET:
+        console.print(f"wrote {save_sheet(result, target, data, shape)}")
+    else:
+        console.print(f"wrote {save_overview({file.stem: result}, target, coordinate)}")
 
 
 @app.command()

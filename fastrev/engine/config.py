@@ -6,6 +6,7 @@
     [x0]        kind and parameters of the initial law, or kind = "marginal"
     [observe.*] kind, times and parameters of the observable of that name
     [run]       n, time, steps, grid, dim, seed, dtype, frames, method, shard_size
+    [data], [train]  of a network that is trained: see `fastrev train`
     [boundary]  kind and walls: Reflect, Periodic or Absorb
     [output]    file, figure
 
@@ -75,6 +76,18 @@ class Config(NamedTuple):
 
 def read_config(path: str | Path) -> Config:
     """A configuration file.  Raises InputError, which names the file and the field."""
+    tables = read_tables(path)
+    try:
+        return from_tables(tables, imports=True)
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def read_tables(path: str | Path) -> dict[str, Any]:
+    """A configuration's tables: files named in it lie beside it, or else where it is run.
+
+    Raises InputError.
+    """
     path = Path(path)
     try:
         tables = tomllib.loads(path.read_text())
@@ -82,10 +95,7 @@ def read_config(path: str | Path) -> Config:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
-    try:
-        return from_tables(tables, imports=True)
-    except InputError as error:
-        raise type(error)(f"{path}: {error}") from None
+    return _beside(tables, path.parent)
 
 
 def stored_specification(
@@ -123,6 +133,8 @@ def from_tables(
 
     Raises InputError.
     """
+    if imports:
+        tables = with_imports(tables)
     for name in tables:
         if name not in TABLES:
             raise InputError(f"[{name}] is not known: {check.nearest(name, TABLES)}")
@@ -132,8 +144,6 @@ def from_tables(
         if name not in tables:
             raise InputError(f"the table [{name}] is missing")
     arrays = arrays or {}
-    if imports:
-        tables = _with_imports(tables)
     forward = build_object(tables["process"], "process", PROCESSES, arrays)
     options = checked(Options, tables.get("run", {}), "run.")
     model: Any = forward
@@ -184,10 +194,32 @@ def _build_x0(
     return build_object(table, "x0", DISTRIBUTIONS, arrays)
 
 
-def _with_imports(table: Any, place: str = "") -> Any:
+_FILES = ("points", "path", "run", "file")
+"""Keys of [data], [score] and a law within them that name a file to be read."""
+
+
+def _beside(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The tables with names of files that lie in the configuration's folder made whole."""
+
+    def whole(table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        return {
+            key: str(folder / value)
+            if key in _FILES and isinstance(value, str) and (folder / value).exists()
+            else whole(value)
+            for key, value in table.items()
+        }
+
+    return tables | {
+        name: whole(tables[name]) for name in ("data", "score", "x0") if name in tables
+    }
+
+
+def with_imports(table: Any, place: str = "") -> Any:
     """The tables with every "module:function" imported."""
     if isinstance(table, dict):
-        return {k: _with_imports(v, f"{place}.{k}" if place else k) for k, v in table.items()}
+        return {k: with_imports(v, f"{place}.{k}" if place else k) for k, v in table.items()}
     if isinstance(table, str) and re.fullmatch(r"[\w.]+:[\w.]+", table):
         return Resolved(import_function(table, place))
     return table

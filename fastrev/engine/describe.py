@@ -17,7 +17,18 @@ from fastrev.model.network import NeuralScore
 from fastrev.model.reversal import Reverse
 from fastrev.model.score import ExactScore
 
-TABLES = ("process", "score", "reverse", "x0", "run", "boundary", "observe", "output")
+TABLES = (
+    "process",
+    "data",
+    "train",
+    "score",
+    "reverse",
+    "x0",
+    "run",
+    "boundary",
+    "observe",
+    "output",
+)
 """Of a configuration, in order."""
 _INLINE = 64
 """Entries of the largest array written into the text."""

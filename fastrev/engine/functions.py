@@ -22,7 +22,7 @@ def recorded(table: Any, place: str = "") -> Iterator[tuple[str, Any, Callable[[
     """Every recorded function: its place, its record, and how to replace it."""
     for key, value in list(table.items()):
         here = f"{place}.{key}" if place else key
-        if isinstance(value, dict) and "function" in value:
+        if isinstance(value, dict) and isinstance(value.get("function"), str):
             yield here, value, functools.partial(table.__setitem__, key)
         elif isinstance(value, dict):
             yield from recorded(value, here)

@@ -138,8 +138,8 @@ def _grid(table: _Grid) -> grid.GridScore:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
-        raise InputError(f"score.file: {path} cannot be read: {error}") from None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"score.file: {path} cannot be read as .npz: {error}") from None
     try:
         return grid.GridScore(**arrays, interpolation=table.interpolation)
     except TypeError:

@@ -106,11 +106,12 @@ def checked(model: type[BaseModel], values: dict[str, Any], where: str = "") -> 
 
 def _one_line(model: type[BaseModel], error: ValidationError, where: str) -> str:
     """The first complaint: field, what is allowed, what came."""
-    first = error.errors()[0]
+    every = error.errors()
+    first = next((e for e in every if e["type"] == "extra_forbidden"), every[0])
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         return f"{where}{name} is not known: {check.nearest(name, model.model_fields)}"
-    wanted = [e["msg"] for e in error.errors() if e["loc"][0] == name]
+    wanted = [e["msg"] for e in every if e["loc"][0] == name]
     allowed = " or ".join(dict.fromkeys(w[0].lower() + w[1:] for w in wanted))
     return f"{where}{name}: {allowed}, got {first['input']!r}"
 

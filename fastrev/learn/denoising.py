@@ -5,8 +5,9 @@ The minimiser of E ||s(x, t) - target||^2 over functions s is grad log p_t in tw
     transitions N(a x_0 + b, v)   target = -(x_t - a x_0 - b)/v                      (any data)
     one step of a simulation      target = -A^-1 (x_(k+1) - x_k - f h)/h, A = G G^T  (any process)
 
-Vincent, Neural Comput. 23 (2011) 1661; Song et al. 2021 (arXiv:2011.13456), eq. 7.  With
-s = -z/std + gain F, fitting F to (target + z/std)/gain gives every noise level the same weight.
+Vincent, Neural Comput. 23 (2011) 1661; Song et al. 2021 (arXiv:2011.13456), eq. 7.  What remains
+of the target beside the Gaussian's score -y/std^2, over a factor that makes it of size one, is
+the `rest`, and share F is fitted to it.
 """
 
 import functools
@@ -25,11 +26,12 @@ from fastrev.model.process import Process
 
 
 class Batch(NamedTuple):
-    """z (B, d), which time each has (B,), and the F to fit (B, d)."""
+    """z (B, d), which time each has (B,), and share and rest, (B, d): share F is fitted to rest."""
 
     z: Array
     rows: NDArray[np.int64]
-    target: Array
+    share: Array
+    rest: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +52,21 @@ class Denoising:
 
     @functools.cached_property
     def options(self) -> dict[str, Any]:
-        """Of `NeuralScore`."""
+        """Of `NeuralScore`: the data's principal axes."""
         mean = self.points.mean(axis=0)
-        std = float(np.sqrt(np.mean((self.points - mean) ** 2)))
-        return {"form": "gaussian", "process": self.process, "mean": mean, "std": std}
+        variances, basis = np.linalg.eigh(np.cov(self.points.T, bias=True).reshape(2 * mean.shape))
+        std = np.sqrt(np.maximum(variances, 0.0))
+        std[std < 1e-6 * std.max()] = 0.0
+        return {
+            "form": "gaussian", "process": self.process, "mean": mean, "std": std, "basis": basis,
+        }  # fmt: skip
+
+    @functools.cached_property
+    def _modes(self) -> Array:
+        """The points along the axes, each with variance one, or zero where there is none."""
+        std = self.options["std"]
+        away = (self.points - self.options["mean"]) @ self.options["basis"]
+        return np.asarray(np.where(std > 0.0, away / np.where(std > 0.0, std, 1.0), 0.0))
 
     def clock(self, count: int) -> Clock:
         """Polynomials of the noise level."""
@@ -65,14 +78,14 @@ class Denoising:
         """So many pairs, the same for the same seed."""
         rng = np.random.default_rng(seed)
         rows = rng.integers(len(self.times), size=size)
-        x0 = self.points[rng.integers(len(self.points), size=size)]
-        noise = rng.standard_normal(x0.shape)
+        u = self._modes[rng.integers(len(self.points), size=size)]
+        noise = rng.standard_normal(u.shape)
         scale, _, variance = (v[rows][:, None] for v in self.process.transition(self.times))
-        own = self.options
-        std = np.sqrt(scale**2 * own["std"] ** 2 + variance)
-        gain = scale * own["std"] / (np.sqrt(variance) * std)
-        z = (scale * (x0 - own["mean"]) + np.sqrt(variance) * noise) / std
-        return Batch(z, rows, (-noise / np.sqrt(variance) + z / std) / gain)
+        own, root = scale * self.options["std"], np.sqrt(variance)
+        whole = np.sqrt(own**2 + variance)
+        typical = np.sqrt(np.mean(whole**2, axis=1, keepdims=True))
+        z, rest = (own * u + root * noise) / typical, (root * u - own * noise) / whole
+        return Batch(z, rows, own / whole, rest)
 
 
 @dataclass(eq=False)
@@ -157,7 +170,7 @@ class OneStep:
         rows = np.repeat(chosen + 1, _TOGETHER)
         std = self.spread.stds[rows][:, None]
         z = (np.concatenate(x) - self.spread.means[rows]) / std
-        return Batch(z, rows - 1, np.concatenate(target) * std + z)
+        return Batch(z, rows - 1, np.ones_like(z), np.concatenate(target) * std + z)
 
 
 _TOGETHER = 32

@@ -2,7 +2,6 @@
 
 import sys
 from types import TracebackType
-from typing import Any
 
 _EVERY = 20
 """Iterations between two looks at the loss."""
@@ -45,10 +44,10 @@ class TrainingProgress:
     ) -> None:
         self._bar.stop()
 
-    def advance(self, loss: Any) -> None:
+    def advance(self, loss: float) -> None:
         """One iteration more, with this loss."""
         self._count += 1
         share = max(0.01, 1.0 / self._count)
-        self._mean += share * (float(loss) - self._mean)
+        self._mean += share * (loss - self._mean)
         if self._count % _EVERY == 0:
             self._bar.update(self._task, advance=_EVERY, loss=f"{self._mean:.3f}")

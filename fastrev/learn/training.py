@@ -191,31 +191,34 @@ class _Trainer:
         score: NeuralScore = self.average.neural_score()
         return score
 
-    def _step(self) -> Any:
+    def _step(self) -> float:
         """One step of the optimiser and of the average; the loss."""
         import torch
 
         options = self.options
         batch = self.source.batch(options.batch, (options.seed, self.iteration))
-        z, target = (torch.from_numpy(v.astype(np.float32)) for v in (batch.z, batch.target))
+        z, share, rest = (
+            torch.from_numpy(v.astype(np.float32)) for v in (batch.z, batch.share, batch.rest)
+        )
         for group in self.optimiser.param_groups:
             group["lr"] = options.learning_rate * _schedule(self.iteration / options.iterations)
-        loss = torch.mean((self.network(z, self.features[batch.rows]) - target) ** 2)
+        loss = torch.mean((share * self.network(z, self.features[batch.rows]) - rest) ** 2)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
         self.iteration += 1
+        value = float(loss.detach())
         decay = min(options.ema, self.iteration / (self.iteration + 10.0))
         with torch.no_grad():
             pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
-            for mean, value in pairs:
-                mean.lerp_(value, 1.0 - decay)
-        if not math.isfinite(float(loss)):
+            for mean, new in pairs:
+                mean.lerp_(new, 1.0 - decay)
+        if not math.isfinite(value):
             raise InputError(
-                f"train: the loss is {float(loss)} at iteration {self.iteration}; "
+                f"train: the loss is {value} at iteration {self.iteration}; "
                 f"try a smaller learning_rate than {options.learning_rate:g}"
             )
-        return loss
+        return value
 
     def _identity(self, process: Any) -> str:
         """A hash of all that the result depends on."""

@@ -1,14 +1,22 @@
 """A score as a network: layers, how time enters, and what its output means.
 
-    z = (x - m(t))/std(t),   h_0 = z,   h_i = act(W_i h_(i-1) + V_i phi(t) + b_i),   F = last layer
-    form "gaussian"   s = -z/std(t) + gain(t) F:  the score of a Gaussian, corrected by the network
-    form "noise"      s = -F/sqrt(v(t)), with z = x: the network predicts the noise
-    form "score"      s = F, with z = x
+    h_0 = z,   h_i = act(W_i h_(i-1) + V_i phi(t) + b_i),   F = last layer
 
-For a process with Gaussian transitions N(a x_0 + b, v) and data of mean mu and spread sigma,
-m = a mu + b, std^2 = a^2 sigma^2 + v and gain = a sigma/(std sqrt(v)), so that the F to learn is
-of size one at every noise level (Karras et al. 2022, arXiv:2206.00364, eq. 7 and table 1).  Where
-transitions are not Gaussian, m and std come as a table over t, and gain = 1/std.
+    form "score"      s = F, with z = x
+    form "noise"      s = -F/sqrt(v(t)), with z = x: the network predicts the noise
+    form "gaussian"   the score of a Gaussian, which the network corrects
+
+In the last, y = U^T (x - m(t)) for an orthogonal basis U, and
+
+    z = y/typical(t),   s = U (-y/std(t)^2 + gain(t) F)
+
+For a process with Gaussian transitions N(a x_0 + b, v) and data of mean mu and standard
+deviations sigma along the columns of U, m = a mu + b, std^2 = a^2 sigma^2 + v, typical is the
+root mean square of std over the columns, and gain = a^2 sigma^2/(std^2 sqrt(v)).  Its first
+factor, a sigma/(std sqrt(v)), makes what there is to learn of size one at every noise level
+(Karras et al. 2022, arXiv:2206.00364, eq. 7 and table 1); the other, a sigma/std, lets the
+network fade where noise has made the law Gaussian.  Where transitions are not Gaussian, m and std
+come as a table over t, and gain = 1/std.
 """
 
 import hashlib
@@ -91,6 +99,16 @@ class _Params(NamedTuple):
     weights: Array
 
 
+class _Turned(NamedTuple):
+    """The same with a basis."""
+
+    sizes: Array
+    weights: Array
+    turn: Array
+    back: Array
+    nothing: Array
+
+
 @dataclass(frozen=True, eq=False)
 class NeuralScore:
     """A trained score, run inside the kernel.  Raises InputError where shapes do not fit.
@@ -100,7 +118,8 @@ class NeuralScore:
     form        what the output means: "gaussian", "noise" or "score"
     clock       the features of time that the layers' third weights take
     process     with Gaussian transitions: the one that it was trained for
-    mean, std   of the data, (d,) and a number, for form "gaussian" with a process
+    mean, std   of the data for form "gaussian" with a process: (d,), and a number or (d,)
+    basis       (d, d), orthogonal: std are along its columns; None along the coordinates
     spread      mean and standard deviation of p_t by time, for form "gaussian" without
     """
 
@@ -110,8 +129,9 @@ class NeuralScore:
     clock: Clock = field(default_factory=Clock)
     process: Any = None
     mean: Any = None
-    std: float | None = None
+    std: Any = None
     spread: Spread | None = None
+    basis: Any = None
     path: Path | None = None
 
     def __post_init__(self) -> None:
@@ -126,7 +146,7 @@ class NeuralScore:
                 f"{check.nearest(str(self.form), FORMS)}"
             )
         object.__setattr__(self, "layers", _checked_layers(self.layers, max(1, self.clock.count)))
-        gaussian = hasattr(self.process, "transition")
+        gaussian = isinstance(self.process, tuple(_PROCESSES.values()))
         if not gaussian and (self.form == "noise" or self.clock.kind == "log-snr"):
             raise InputError(
                 f"NeuralScore of form {self.form!r} with a clock of {self.clock.kind!r} needs the "
@@ -139,8 +159,14 @@ class NeuralScore:
     def _check_spread(self, gaussian: bool) -> None:
         if gaussian and self.mean is not None and self.std is not None:
             mean = check.finite_array("NeuralScore.mean", self.mean, ndim=(1,))
+            std = check.finite_array("NeuralScore.std", self.std, ndim=(0, 1))
+            if std.min() < 0.0 or std.max() == 0.0 or std.shape not in ((), mean.shape):
+                raise InputError(
+                    f"NeuralScore.std must be positive, a number or of shape {mean.shape}, "
+                    f"got {self.std!r}"
+                )
             object.__setattr__(self, "mean", mean)
-            check.positive("NeuralScore.std", self.std)
+            object.__setattr__(self, "std", np.broadcast_to(std, mean.shape))
             shape = mean.shape
         elif self.spread is not None:
             spread = Spread(
@@ -155,6 +181,15 @@ class NeuralScore:
                 "NeuralScore of form 'gaussian' needs mean and std of the data with a process of "
                 "Gaussian transitions, or else spread"
             )
+        if self.basis is not None:
+            basis = check.finite_array("NeuralScore.basis", self.basis, ndim=(2,))
+            eye = np.eye(self.dim)
+            if basis.shape != eye.shape or not np.allclose(basis.T @ basis, eye, atol=1e-5):
+                raise InputError(
+                    f"NeuralScore.basis must be orthogonal, of shape {eye.shape}, "
+                    f"got shape {basis.shape}"
+                )
+            object.__setattr__(self, "basis", basis)
         if shape != (self.dim,):
             raise InputError(f"NeuralScore: the mean must have shape ({self.dim},), got {shape}")
 
@@ -176,9 +211,12 @@ class NeuralScore:
             raise InputError(f"dim must be {self.dim}, as the network has, got {dim}")
         sizes = np.array([self.dim, *(len(layer.bias) for layer in self.layers)], np.float64)
         weights = np.concatenate([packed(layer.weight).ravel() for layer in self.layers])
-        return Kernel(
-            NETWORKS[self.activation], _Params(sizes, weights), self._schedule, shape="tile"
-        )
+        params: Any = _Params(sizes, weights)
+        if self.basis is not None:
+            back = packed(self.basis)
+            params = _Turned(sizes, weights, packed(self.basis.T), back, np.zeros(6 * len(back)))
+        network = NETWORKS[self.activation, self.basis is not None]
+        return Kernel(network, params, self._schedule, shape="tile")
 
     def _schedule(self, times: Array) -> Mapping[str, Array]:
         from fastrev.kernels.matmul import ROWS
@@ -196,27 +234,28 @@ class NeuralScore:
         return {"bias": np.concatenate(columns, axis=1)} | self._standard(times)
 
     def _standard(self, times: Array) -> dict[str, Array]:
-        """Centre (S, d), and enter, skip and gain (S,)."""
-        one, zero = np.ones(len(times)), np.zeros(len(times))
-        centre = np.zeros((len(times), self.dim))
+        """Centre, enter, skip and gain, each (S, d)."""
+        one = np.ones((len(times), self.dim))
         if self.form == "score":
-            return {"centre": centre, "enter": one, "skip": zero, "gain": one}
+            return {"centre": 0 * one, "enter": one, "skip": 0 * one, "gain": one}
         if self.form == "noise":
-            variance = self.process.transition(times).variance
-            return {"centre": centre, "enter": one, "skip": zero, "gain": -1.0 / np.sqrt(variance)}
+            root = np.sqrt(self.process.transition(times).variance)[:, None]
+            return {"centre": 0 * one, "enter": one, "skip": 0 * one, "gain": -one / root}
         if self.mean is not None:
-            scale, shift, variance = self.process.transition(times)
-            centre = scale[:, None] * self.mean + shift[:, None]
-            std = np.sqrt(scale**2 * self.std**2 + variance)  # type: ignore[operator]
-            gain = scale * self.std / (np.sqrt(variance) * std)
+            scale, shift, variance = (v[:, None] for v in self.process.transition(times))
+            centre = scale * self.mean + shift
+            own = scale**2 * self.std**2
+            whole = own + variance
+            gain = own / (whole * np.sqrt(variance))
         else:
             assert self.spread is not None
             centre = np.stack(
                 [np.interp(times, self.spread.times, column) for column in self.spread.means.T], 1
             )
-            std = np.interp(times, self.spread.times, self.spread.stds)
-            gain = 1.0 / std
-        return {"centre": centre, "enter": 1.0 / std, "skip": 1.0 / std**2, "gain": gain}
+            std = np.interp(times, self.spread.times, self.spread.stds)[:, None] * one
+            whole, gain = std**2, 1.0 / std
+        enter = one / np.sqrt(whole.mean(axis=1, keepdims=True))
+        return {"centre": centre, "enter": enter, "skip": 1.0 / whole, "gain": gain}
 
     def header(self) -> str:
         """All but the arrays, as JSON."""
@@ -228,8 +267,6 @@ class NeuralScore:
         }
         if self.process is not None:
             values["process"] = {"kind": type(self.process).__name__} | asdict(self.process)
-        if self.std is not None:
-            values["std"] = float(self.std)
         return json.dumps(values, sort_keys=True)
 
     def arrays(self) -> dict[str, Array]:
@@ -238,7 +275,9 @@ class NeuralScore:
         for k, layer in enumerate(self.layers):
             named |= {f"layers.{k}.{n}": v for n, v in layer._asdict().items() if v is not None}
         if self.form == "gaussian" and self.mean is not None:
-            named["mean"] = self.mean
+            named |= {"mean": self.mean, "std": self.std}
+        if self.form == "gaussian" and self.basis is not None:
+            named["basis"] = self.basis
         if self.spread is not None:
             named |= {f"spread.{n}": v for n, v in self.spread._asdict().items()}
         return named
@@ -272,7 +311,8 @@ class NeuralScore:
             ]
             if "spread.times" in arrays:
                 values["spread"] = Spread(*(arrays[f"spread.{n}"] for n in Spread._fields))
-            return cls(**values, mean=arrays.get("mean"))
+            law: Any = {name: arrays.get(name) for name in ("mean", "std", "basis")}
+            return cls(**values, **law)
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
         except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -16,7 +16,7 @@ _KINDS = (".npz", ".safetensors")
 
 def read_network(path: str | Path) -> tuple[str, dict[str, Any]]:
     """The header and the arrays of a file.  Raises InputError."""
-    path = _known(path)
+    path = checked_path(path)
     try:
         if path.suffix == ".safetensors":
             with _safetensors().safe_open(path, framework="numpy") as file:
@@ -35,7 +35,7 @@ def read_network(path: str | Path) -> tuple[str, dict[str, Any]]:
 
 def write_network(path: str | Path, header: str, arrays: Mapping[str, Array]) -> Path:
     """Write arrays, as float32 where that loses nothing, and the header.  Raises InputError."""
-    path = _known(path)
+    path = checked_path(path)
     plain = {name: _narrow(array) for name, array in arrays.items()}
     try:
         if path.suffix == ".safetensors":
@@ -48,7 +48,7 @@ def write_network(path: str | Path, header: str, arrays: Mapping[str, Array]) ->
                 for name, array in (plain | {_HEADER: np.array(header)}).items():
                     entry = zipfile.ZipInfo(f"{name}.npy")  # a date of its own: equal bytes
                     with file.open(entry, "w") as stream:
-                        np.lib.format.write_array(stream, np.ascontiguousarray(array))
+                        np.lib.format.write_array(stream, array)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
     return path
@@ -59,7 +59,8 @@ def _narrow(array: Array) -> Any:
     return narrow if np.array_equal(narrow, array) else np.ascontiguousarray(array)
 
 
-def _known(path: str | Path) -> Path:
+def checked_path(path: str | Path) -> Path:
+    """The name of a network's file.  Raises InputError."""
     path = Path(path)
     if path.suffix not in _KINDS:
         raise InputError(f"a network's file must end in {' or '.join(_KINDS)}, got {str(path)!r}")

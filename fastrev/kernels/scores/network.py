@@ -1,10 +1,11 @@
 """A network run inside the kernel, panel by panel: its hidden layers never leave the cache.
 
-    z = (x - centre) enter,   h_0 = z,   h_i = act(W_i h_(i-1) + b_i(t)),   F = W_L h_(L-1) + b_L(t)
-    s = gain F - skip (x - centre)
+    y = x - m,  or U^T (x - m) in the basis U;   h_0 = enter y
+    h_i = act(W_i h_(i-1) + b_i(t)),   F = W_L h_(L-1) + b_L(t)
+    s = gain F - skip y,  or U (gain F - skip y)
 
-Time enters through the biases alone, which are the same for all particles of a step and come as
-a table.
+Time enters through the biases and factors alone, which are the same for all particles of a step
+and come as a table.
 """
 
 import math
@@ -14,47 +15,68 @@ from typing import Any
 from fastrev.kernels.matmul import LANES, ROWS, multiply, panels
 
 
-def _make_network(activation: Callable[[Any], Any]) -> Callable[..., None]:
-    """The tile kernel of a network with this activation.
+def _make_network(activation: Callable[[Any], Any], turned: bool) -> Callable[..., None]:
+    """The tile kernel of a network with this activation, in a basis or without.
 
     p   sizes (L+1,) of the layers; weights, one after the other as `matmul.packed`; bias, one
-        after the other, filled up to whole blocks; centre (d,), enter, skip and gain at this time
+        after the other, filled up to whole blocks; centre, enter, skip and gain (d,) at this
+        time; turn and back, U^T and U as `matmul.packed`, and nothing, zeros for their start
     """
+
+    def layered(here, there, p):
+        """Through all layers, from one room to the other and back; where F ends."""
+        layers, a, b = len(p.sizes) - 1, 0, 0
+        for i in range(layers):
+            inputs = int(p.sizes[i])
+            blocks = (int(p.sizes[i + 1]) + ROWS - 1) // ROWS
+            count = blocks * ROWS
+            matrix = p.weights[a : a + count * inputs].reshape((blocks, inputs, ROWS))
+            multiply(matrix, p.bias[b : b + count], here[:inputs], there[:count])
+            a, b = a + count * inputs, b + count
+            if i < layers - 1:
+                for k in range(count):
+                    for l in range(LANES):
+                        there[k, l] = activation(there[k, l])
+            here, there = there, here
+        return here, there
 
     def network_score(x, t, p, out, work):
         d, width = x.shape
-        layers = len(p.sizes) - 1
-        widest = 0
-        for i in range(layers + 1):
-            widest = max(widest, (int(p.sizes[i]) + ROWS - 1) // ROWS * ROWS)
-        room = panels(2 * widest, x)
+        across = (d + ROWS - 1) // ROWS * ROWS
+        widest = across
+        for size in p.sizes:
+            widest = max(widest, (int(size) + ROWS - 1) // ROWS * ROWS)
+        room = panels(2 * widest + across, x)
+        one, other, y = room[:widest], room[widest : 2 * widest], room[2 * widest :]
         for first in range(0, width, LANES):
             lanes = min(LANES, width - first)
-            here, there = room[:widest], room[widest:]
+            _centred(x[:, first : first + lanes], p.centre, other if turned else y)
+            if turned:
+                multiply(p.turn, p.nothing, other[:d], y)
             for j in range(d):
                 for l in range(LANES):
-                    here[j, l] = 0.0
-                for l in range(lanes):
-                    here[j, l] = (x[j, first + l] - p.centre[j]) * p.enter
-            a, b = 0, 0
-            for i in range(layers):
-                inputs = int(p.sizes[i])
-                blocks = (int(p.sizes[i + 1]) + ROWS - 1) // ROWS
-                count = blocks * ROWS
-                matrix = p.weights[a : a + count * inputs].reshape((blocks, inputs, ROWS))
-                multiply(matrix, p.bias[b : b + count], here[:inputs], there[:count])
-                a, b = a + count * inputs, b + count
-                if i < layers - 1:
-                    for k in range(count):
-                        for l in range(LANES):
-                            there[k, l] = activation(there[k, l])
-                here, there = there, here
+                    one[j, l] = y[j, l] * p.enter[j]
+            here, there = layered(one, other, p)
+            for j in range(d):
+                for l in range(LANES):
+                    here[j, l] = p.gain[j] * here[j, l] - p.skip[j] * y[j, l]
+            if turned:
+                multiply(p.back, p.nothing, here[:d], there[:across])
+                here = there
             for j in range(d):
                 for l in range(lanes):
-                    away = x[j, first + l] - p.centre[j]
-                    out[j, first + l] = p.gain * here[j, l] - p.skip * away
+                    out[j, first + l] = here[j, l]
 
     return network_score
+
+
+def _centred(x, centre, y):
+    """x - m, and zeros in the panel's empty lanes."""
+    for j in range(len(x)):
+        for l in range(LANES):
+            y[j, l] = 0.0
+        for l in range(x.shape[1]):
+            y[j, l] = x[j, l] - centre[j]
 
 
 def _silu(v):
@@ -77,11 +99,16 @@ def _tanh(v):
     return math.tanh(v)
 
 
-NETWORKS = {
-    "silu": _make_network(_silu),
-    "tanh": _make_network(_tanh),
-    "relu": _make_network(_relu),
-    "gelu": _make_network(_gelu),
-    "softplus": _make_network(_softplus),
+_ACTIVATIONS = {
+    "silu": _silu,
+    "tanh": _tanh,
+    "relu": _relu,
+    "gelu": _gelu,
+    "softplus": _softplus,
 }
-"""Tile kernels by activation."""
+NETWORKS = {
+    (name, turned): _make_network(function, turned)
+    for name, function in _ACTIVATIONS.items()
+    for turned in (False, True)
+}
+"""Tile kernels by activation, and whether they turn to a basis."""

@@ -1,0 +1,56 @@
+"""A configuration for training: [process], [data] points, [train], and the grid of [run]."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from fastrev.engine.config import PROCESSES, read_tables, with_imports
+from fastrev.engine.objects import DISTRIBUTIONS, build_object
+from fastrev.engine.specification import Options, checked
+from fastrev.model.check import InputError
+from fastrev.model.timegrid import TimeGrid
+
+
+class _Data(BaseModel):
+    """The `[data]` table: points, a file of them, or p0, a law."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    points: str | None = None
+    p0: dict[str, Any] | None = None
+
+
+class Training(NamedTuple):
+    """What `train` is called with, and where the network goes."""
+
+    process: Any
+    data: Any
+    time: TimeGrid | None
+    checkpoint: str | None
+    options: dict[str, Any]
+    target: Path
+
+
+def read_training(path: str | Path) -> Training:
+    """A configuration file.  Raises InputError, which names the file and the field."""
+    path = Path(path)
+    try:
+        tables = with_imports(read_tables(path))
+        for name in ("process", "data"):
+            if name not in tables:
+                raise InputError(f"the table [{name}] is missing")
+        own = checked(_Data, tables["data"], "data.")
+        if (own.points is None) == (own.p0 is None):
+            raise InputError("data needs points, a file of them, or p0, a law; one of the two")
+        data = own.points or build_object(own.p0, "data.p0", DISTRIBUTIONS, {})
+        process = build_object(tables["process"], "process", PROCESSES, {})
+        time = None
+        if "run" in tables:
+            time = checked(Options, tables["run"], "run.").time_grid()
+        options = dict(tables.get("train", {}))
+        checkpoint = options.pop("checkpoint", None)
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from None
+    named = tables.get("score", {}).get("path")
+    return Training(process, data, time, checkpoint, options, Path(named or f"{path.stem}.npz"))

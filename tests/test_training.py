@@ -1,0 +1,212 @@
+"""Training: what the network learns, checkpoints, and bad requests."""
+
+import warnings
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import fastrev as fr
+from fastrev.cli import app
+from fastrev.learn.denoising import Denoising
+
+VP = fr.VP()
+SMALL = {"hidden": [32, 32], "iterations": 100, "batch": 512, "features": 6, "seed": 3}
+
+
+def score_at(score, x, t):
+    """A network's score in NumPy, through its own schedule."""
+    values = {k: v[0] for k, v in score._schedule(np.array([t])).items()}
+    basis = np.eye(score.dim) if score.basis is None else score.basis
+    y = (x - values["centre"]) @ basis
+    h = y * values["enter"]
+    first = 0
+    for k, layer in enumerate(score.layers):
+        h = h @ layer.weight.T + values["bias"][first : first + len(layer.bias)]
+        first += -(-len(layer.bias) // 6) * 6
+        if k < len(score.layers) - 1:
+            h = h / (1 + np.exp(-h))
+    return (values["gain"] * h - values["skip"] * y) @ basis.T
+
+
+def test_the_pairs_teach_the_score():
+    """Least squares over F affine in z is 0 for a Gaussian, and not for pairs that are spoilt."""
+    p0, times = fr.Gaussian([0.5, -1.0], [0.5, 0.8]), np.array([0.4])
+    for factor in (1.0, 1.3):
+        source = Denoising(VP, p0.sample(200_000, seed=1), times)
+        source._modes[...] *= factor
+        batch = source.batch(200_000, (2, 0))
+        design = np.column_stack([batch.z, np.ones(len(batch.z))])
+        fitted = np.linalg.lstsq(design * batch.share[:, :1], batch.rest, rcond=None)[0]
+        assert (np.abs(fitted).max() < 0.02) == (factor == 1.0)
+    # the rest is the target beside the Gaussian's score, over the factor
+    scale, _, variance = (float(v[0]) for v in VP.transition(times))
+    source = Denoising(VP, p0.sample(1000, seed=1), times)
+    batch, own = source.batch(500, (2, 0)), source.options
+    whole = np.sqrt(scale**2 * own["std"] ** 2 + variance)
+    typical = np.sqrt(np.mean(whole**2))
+    u_and_noise = np.linalg.solve(
+        np.array([[scale * own["std"][0], np.sqrt(variance)],
+                  [np.sqrt(variance), -scale * own["std"][0]]]) / whole[0],
+        np.stack([batch.z[:, 0] * typical / whole[0], batch.rest[:, 0]]),
+    )  # fmt: skip
+    target = -u_and_noise[1] / np.sqrt(variance)
+    factor = scale * own["std"][0] / (whole[0] * np.sqrt(variance))
+    y = batch.z[:, 0] * typical
+    np.testing.assert_allclose(batch.rest[:, 0], (target + y / whole[0] ** 2) / factor, atol=1e-9)
+
+
+def test_bad_requests(tmp_path):
+    good = fr.Gaussian().sample(100, seed=1)
+    for call, message in (
+        (lambda: fr.learn.train(VP, np.array([[1.0, np.nan]])), r"train: data must be finite"),
+        (lambda: fr.learn.train(VP, np.ones((10, 2))), "10 equal points"),
+        (lambda: fr.learn.train(VP, "absent.npy"), "absent.npy cannot be read"),
+        (lambda: fr.learn.train(VP, good, hiden=[8]), "did you mean 'hidden'"),
+        (lambda: fr.learn.train(VP, good, activation="silo"), "did you mean 'silu'"),
+        (lambda: fr.learn.train(VP, good, time=(0, 2)), "time must lie between 0 and 1"),
+        (lambda: fr.learn.train(fr.reverse(VP, fr.Score(no_score)), good), "forward process"),
+    ):
+        with pytest.raises(fr.InputError, match=message):
+            call()
+
+
+def no_score(x, t, p):
+    return 0.0 * x
+
+
+def test_constant_columns_are_told():
+    pytest.importorskip("torch")
+    data = np.column_stack([fr.Gaussian().sample(200, seed=1), np.ones(200)])
+    with pytest.warns(UserWarning, match=r"1 of 2 columns of the data are constant \(1\)"):
+        score = fr.learn.train(VP, data, **(SMALL | {"iterations": 5}))
+    assert np.isfinite(score.arrays()["layers.0.weight"]).all()
+
+
+def test_a_mixture_is_learned(tmp_path):
+    """Near the exact score where particles are; nearer than the Gaussian that it begins from."""
+    pytest.importorskip("torch")
+    p0 = fr.GaussianMixture([0.3, 0.7], [[-1.0, 0.5], [1.0, 0.0]], 0.3)
+    times = fr.TimeGrid.power(1.0, 1e-2, 200, rho=3)
+    score = fr.learn.train(
+        VP, p0.sample(5000, seed=2), time=times, **(SMALL | {"iterations": 1500})
+    )
+    start = fr.learn.train(VP, p0.sample(5000, seed=2), time=times, **(SMALL | {"iterations": 1}))
+    for t in (0.05, 0.2):
+        law = VP.marginal(p0, t)
+        x = law.sample(2000, seed=4)
+        errors = [
+            np.mean((score_at(s, x, t) - law.score(x)) ** 2) / np.mean(law.score(x) ** 2)
+            for s in (score, start)
+        ]
+        assert errors[0] < 0.05
+        assert errors[0] < 0.2 * errors[1]
+
+
+def test_checkpoints_go_on(tmp_path, monkeypatch):
+    """Stopped half-way and gone on: the same weights; another training's file is refused."""
+    pytest.importorskip("torch")
+    from fastrev.learn import training
+
+    data = fr.Gaussian([0.5, -1.0], [0.5, 0.8]).sample(500, seed=1)
+    whole = fr.learn.train(VP, data, **SMALL)
+    path, step = tmp_path / "a.pt", training._Trainer._step
+    monkeypatch.setattr(training, "_SAVE_EVERY", 0.0)
+
+    def interrupted(self):
+        if self.iteration == 40:
+            raise KeyboardInterrupt
+        return step(self)
+
+    monkeypatch.setattr(training._Trainer, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fr.learn.train(VP, data, checkpoint=path, **SMALL)
+    monkeypatch.setattr(training._Trainer, "_step", step)
+    assert fr.learn.train(VP, data, checkpoint=path, **SMALL).sha256 == whole.sha256
+    with pytest.raises(fr.InputError, match="of another training"):
+        fr.learn.train(VP, data + 1.0, checkpoint=path, **SMALL)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(fr.InputError, match="is not a checkpoint"):
+        fr.learn.train(VP, data, checkpoint=path, **SMALL)
+
+
+def test_steps_of_a_simulation_teach_the_score():
+    """A process of which only drift and noise are told: an OU process, whose score is known."""
+    pytest.importorskip("torch")
+    law = fr.OrnsteinUhlenbeck(1.0, 0.8)
+    own = fr.SDE(lambda x, t, p: -x, 0.8, dim=None)
+    p0 = fr.GaussianMixture([0.5, 0.5], [-1.0, 1.0], 0.25)
+    score = fr.learn.train(
+        own, p0, time=fr.TimeGrid.uniform(0.0, 1.0, 40), hidden=[32, 32], iterations=500,
+        batch=4096, learning_rate=5e-3, ema=0.99, features=6, particles=5000, seed=1,
+    )  # fmt: skip
+    assert score.spread is not None
+    for t in (0.3, 0.8):
+        exact = law.marginal(p0, t)
+        x = exact.sample(2000, seed=4)
+        wanted = exact.score(x)
+        assert np.mean((score_at(score, x, t) - wanted) ** 2) < 0.15 * np.mean(wanted**2)
+        assert np.mean((score_at(score, x, t) + wanted) ** 2) > np.mean(wanted**2)
+
+
+TRAIN = """
+[process]
+kind = "VP"
+[data]
+points = "points.csv"
+[train]
+hidden = [16]
+iterations = 60
+features = 4
+[score]
+kind = "neural"
+path = "score.npz"
+[x0]
+kind = "Gaussian"
+[run]
+n = 2000
+time = [1.0, 0.01]
+steps = 20
+dim = 4
+"""
+
+
+def test_train_and_run_by_command(tmp_path, monkeypatch):
+    """One configuration for both; files beside it."""
+    pytest.importorskip("torch")
+    points = np.random.default_rng(1).normal(size=(200, 4))
+    (tmp_path / "points.csv").write_text("\n".join(",".join(map(str, row)) for row in points))
+    (tmp_path / "a.toml").write_text(TRAIN)
+    (tmp_path / "b.toml").write_text(TRAIN.replace("[train]", "[train]\nhiden = 3"))
+    made = CliRunner().invoke(app, ["train", str(tmp_path / "b.toml")])
+    assert "did you mean 'hidden'" in str(made.exception)
+    monkeypatch.chdir(tmp_path)
+    made = CliRunner().invoke(app, ["train", "a.toml"])
+    assert made.exit_code == 0, made.output
+    assert "score.npz" in made.output
+    assert fr.NeuralScore.load("score.npz").dim == 4
+    again = CliRunner().invoke(app, ["train", "a.toml"])
+    assert "exists" in str(again.exception)
+    done = CliRunner().invoke(app, ["run", "a.toml", "--out", "a.h5"])
+    assert done.exit_code == 0, done.output
+    drawn = CliRunner().invoke(app, ["plot", "a.h5", "--kind", "sheet", "--data", "points.csv"])
+    assert drawn.exit_code == 0, drawn.output
+    assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+def test_without_torch_it_says_so(monkeypatch):
+    import builtins
+
+    real = builtins.__import__
+
+    def blocked(name, *args, **kwargs):
+        if name.partition(".")[0] == "torch":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", blocked)
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(fr.InputError, match=r"fastrev\[learn\]"),
+    ):
+        fr.learn.train(VP, fr.Gaussian().sample(50, seed=1))
