@@ -157,3 +157,18 @@ def test_a_grid_that_does_not_cover_the_times():
     score = fr.GridScore([0.2, 1.0], X, np.zeros((2, 41)))
     with pytest.raises(fr.InputError, match=r"covers t from 0.2 to 1; .* at t = 0.1"):
         fr.simulate(fr.reverse(fr.Brownian(1.0), score), fr.Gaussian(), n=5, time=(1, 0), steps=10)
+
+
+def test_a_table_that_does_not_fit_is_refused(monkeypatch):
+    from fastrev.engine import memory
+
+    monkeypatch.setattr(memory, "available", lambda: 2**30)
+    x = np.linspace(-2, 2, 300)
+    score = fr.GridScore([0.0], x, np.zeros((1, 300, 300, 2)), x)
+    for steps, fits in ((40, True), (4000, False)):
+        process = fr.reverse(fr.Brownian(1.0), score)
+        if fits:
+            fr.simulate(process, fr.Gaussian(), n=5, dim=2, time=(1, 0), steps=steps)
+            continue
+        with pytest.raises(fr.InputError, match=r"table of the score, grid x steps, needs 2\d"):
+            fr.simulate(process, fr.Gaussian(), n=5, dim=2, time=(1, 0), steps=steps)

@@ -31,6 +31,7 @@ def score_at(score, x, t):
 
 def test_the_pairs_teach_the_score():
     """Least squares over F affine in z is 0 for a Gaussian, and not for pairs that are spoilt."""
+    pytest.importorskip("torch")
     p0, times = fr.Gaussian([0.5, -1.0], [0.5, 0.8]), np.array([0.4])
     for factor in (1.0, 1.3):
         source = Denoising(VP, p0.sample(200_000, seed=1), times)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrev.engine import threads
+from fastrev.engine import memory, threads
 from fastrev.engine.lastframe import LastFrame
 from fastrev.engine.messages import KernelError, PerformanceWarning, compile_message
 from fastrev.engine.shards import Shard, pieces
@@ -410,6 +410,7 @@ def _part(
     if spec.method.looks_ahead:  # to the end of a step, but never to 0 in reverse
         last = spec.grid.end if not spec.reverse or spec.grid.end > 0.0 else times[-1]
         times = np.append(times, last)
+    memory.check(kernel.per_step * len(times), f"the table of the {role}, grid x steps,")
     scheduled = kernel.scheduled(times)
     if kernel.shape == "coordinate":
         scheduled = {name: _per_coordinate(v, spec.dim) for name, v in scheduled.items()}

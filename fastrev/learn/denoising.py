@@ -5,9 +5,11 @@ The minimiser of E ||s(x, t) - target||^2 over functions s is grad log p_t in tw
     transitions N(a x_0 + b, v)   target = -(x_t - a x_0 - b)/v                      (any data)
     one step of a simulation      target = -A^-1 (x_(k+1) - x_k - f h)/h, A = G G^T  (any process)
 
-Vincent, Neural Comput. 23 (2011) 1661; Song et al. 2021 (arXiv:2011.13456), eq. 7.  What remains
-of the target beside the Gaussian's score -y/std^2, over a factor that makes it of size one, is
-the `rest`, and share F is fitted to it.
+Vincent, Neural Comput. 23 (2011) 1661; Song et al. 2021 (arXiv:2011.13456), eq. 7.  Of the first,
+its mean over the data points that x_t may have come from is taken, which has the same minimiser
+and far less noise (Xu, Tong and Jaakkola 2023, arXiv:2302.00670).  What remains of the target
+beside the Gaussian's score -y/std^2, over a factor that makes it of size one, is the `rest`, and
+share F is fitted to it.
 """
 
 import functools
@@ -78,14 +80,34 @@ class Denoising:
         """So many pairs, the same for the same seed."""
         rng = np.random.default_rng(seed)
         rows = rng.integers(len(self.times), size=size)
-        u = self._modes[rng.integers(len(self.points), size=size)]
-        noise = rng.standard_normal(u.shape)
+        who = rng.integers(len(self.points), size=size)
         scale, _, variance = (v[rows][:, None] for v in self.process.transition(self.times))
         own, root = scale * self.options["std"], np.sqrt(variance)
+        y = own * self._modes[who] + root * rng.standard_normal(own.shape)
+        others = who if len(self.points) > _REFERENCE else slice(None)
+        u = self._expected(y, scale, variance, self._modes[others])
+        noise = (y - own * u) / root
         whole = np.sqrt(own**2 + variance)
         typical = np.sqrt(np.mean(whole**2, axis=1, keepdims=True))
-        z, rest = (own * u + root * noise) / typical, (root * u - own * noise) / whole
-        return Batch(z, rows, own / whole, rest)
+        return Batch(y / typical, rows, own / whole, (root * u - own * noise) / whole)
+
+    def _expected(self, y: Array, scale: Array, variance: Array, u: Array) -> Array:
+        """The mean of the data points u that y may have come from, (B, d)."""
+        import torch
+
+        def tensor(values: Array) -> Any:
+            return torch.from_numpy(np.ascontiguousarray(values, np.float32))
+
+        points = u * self.options["std"]
+        with torch.inference_mode():
+            falloff = tensor(scale**2 / variance) * tensor(-0.5 * np.sum(points**2, axis=1))
+            logits = torch.addmm(falloff, tensor(y * (scale / variance)), tensor(points.T))
+            mean = torch.softmax(logits, dim=1) @ tensor(u)
+        return np.asarray(mean.numpy(), np.float64)
+
+
+_REFERENCE = 4096
+"""Data points that a batch is held against; of more, those that the batch itself came from."""
 
 
 @dataclass(eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from fastrev.engine.specification import checked
+from fastrev.engine.threads import libraries_on_one
 from fastrev.learn.denoising import Denoising, OneStep
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
@@ -181,7 +182,8 @@ class _Trainer:
 
         self._load()
         last = time.monotonic()
-        with TrainingProgress(self.options.iterations, self.iteration, progress) as bar:
+        bar = TrainingProgress(self.options.iterations, self.iteration, progress)
+        with bar, libraries_on_one():  # NumPy's threads would wait in the way of torch's
             while self.iteration < self.options.iterations:
                 bar.advance(self._step())
                 if time.monotonic() - last > _SAVE_EVERY:

@@ -101,7 +101,9 @@ class GridScore:
             low_y = float(self.y[0])
             inverse_y = (len(self.y) - 1) / float(self.y[-1] - self.y[0])
             params = _Axes(low, inverse, low_y, inverse_y, float(len(self.y) + 2))
-        return Kernel(function, params, self._tables, shape="tile", marks=True)
+        # in float64 the two sides of a time, their mean, and what the run's dtype takes
+        per_step = 4 * 8 * int(np.prod([n + 2 for n in self.values.shape[1:3]]) * (self.dim or 1))
+        return Kernel(function, params, self._tables, shape="tile", marks=True, per_step=per_step)
 
     def _tables(self, times: Array) -> Mapping[str, Array]:
         """The padded values at these times, flat, the coordinates one after the other."""

@@ -26,6 +26,7 @@ class Kernel:
                [i, j] of (S, d); the others see [i], whatever its shape.
     marks      whether it marks, by more than 1/2 in a fifth row of the scratch, particles it is
                not made for
+    per_step   bytes that the schedule takes for a step, where that may be much
     callback   `(x (B, d), t, out)`, of a kernel that calls back: the engine registers it and
                gives its number as p.number; identity is what it does, to be hashed, and block
                how many particles make a tile
@@ -37,6 +38,7 @@ class Kernel:
     schedule: Callable[[Array], Mapping[str, Array]] | None = None
     shape: Literal["coordinate", "tuple", "tile"] = "coordinate"
     marks: bool = False
+    per_step: int = 0
     callback: Callable[..., None] | None = None
     identity: Any = None
     block: int | None = None
