@@ -140,12 +140,9 @@ def test_forms_of_a_network():
         score = fr.NeuralScore(made, form="gaussian", **law, **same)
         own = scale**2 * std**2
         y = (x - scale * mean) @ turn
-        inner = (
-            own
-            / np.sqrt(variance)
-            * network_in_numpy(score, y / np.sqrt(np.mean(own + variance)), t)
-        )
-        wanted = (inner - y) / (own + variance) @ turn.T
+        inner = network_in_numpy(score, y / np.sqrt(np.mean(own + variance)), t)
+        gain = np.mean(own + 0 * mean) / np.mean(own + variance + 0 * mean) / np.sqrt(variance)
+        wanted = (gain * inner - y / (own + variance)) @ turn.T
         found = tile_of(score.as_kernel(3), x, t, "float64")
         np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
     zero = [Layer(0 * one.weight, 0 * one.bias, None) for one in made]

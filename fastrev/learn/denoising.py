@@ -8,8 +8,7 @@ The minimiser of E ||s(x, t) - target||^2 over functions s is grad log p_t in tw
 Vincent, Neural Comput. 23 (2011) 1661; Song et al. 2021 (arXiv:2011.13456), eq. 7.  Of the first,
 its mean over the data points that x_t may have come from is taken, which has the same minimiser
 and far less noise (Xu, Tong and Jaakkola 2023, arXiv:2302.00670).  What remains of the target
-beside the Gaussian's score -y/std^2, over a factor that makes it of size one, is the `rest`, and
-share F is fitted to it.
+beside the Gaussian's score -y/std^2, over the gain, is what F is fitted to.
 """
 
 import functools
@@ -28,12 +27,11 @@ from fastrev.model.process import Process
 
 
 class Batch(NamedTuple):
-    """z (B, d), which time each has (B,), and share and rest, (B, d): share F is fitted to rest."""
+    """z (B, d), which time each has (B,), and the F to fit (B, d)."""
 
     z: Array
     rows: NDArray[np.int64]
-    share: Array
-    rest: Array
+    target: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +82,16 @@ class Denoising:
         scale, _, variance = (v[rows][:, None] for v in self.process.transition(self.times))
         own, root = scale * self.options["std"], np.sqrt(variance)
         y = own * self._modes[who] + root * rng.standard_normal(own.shape)
-        others = who if len(self.points) > _REFERENCE else slice(None)
-        u = self._expected(y, scale, variance, self._modes[others])
-        noise = (y - own * u) / root
-        whole = np.sqrt(own**2 + variance)
-        typical = np.sqrt(np.mean(whole**2, axis=1, keepdims=True))
-        return Batch(y / typical, rows, own / whole, (root * u - own * noise) / whole)
+        u = np.empty_like(y)
+        for a in range(0, size, _REFERENCE):
+            part = slice(a, a + _REFERENCE)
+            others = who[part] if len(self.points) > _REFERENCE else slice(None)
+            u[part] = self._expected(y[part], scale[part], variance[part], self._modes[others])
+        whole = own**2 + variance
+        typical = np.sqrt(np.mean(whole, axis=1, keepdims=True))
+        gain = np.mean(own**2, axis=1, keepdims=True) / (typical**2 * root)
+        score = (own * u - y) / variance
+        return Batch(y / typical, rows, (score + y / whole) / gain)
 
     def _expected(self, y: Array, scale: Array, variance: Array, u: Array) -> Array:
         """The mean of the data points u that y may have come from, (B, d)."""
@@ -107,7 +109,7 @@ class Denoising:
 
 
 _REFERENCE = 4096
-"""Data points that a batch is held against; of more, those that the batch itself came from."""
+"""Data points that a batch is held against; of more, those that it came from itself."""
 
 
 @dataclass(eq=False)
@@ -192,7 +194,7 @@ class OneStep:
         rows = np.repeat(chosen + 1, _TOGETHER)
         std = self.spread.stds[rows][:, None]
         z = (np.concatenate(x) - self.spread.means[rows]) / std
-        return Batch(z, rows - 1, np.ones_like(z), np.concatenate(target) * std + z)
+        return Batch(z, rows - 1, np.concatenate(target) * std + z)
 
 
 _TOGETHER = 32

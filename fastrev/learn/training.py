@@ -199,12 +199,10 @@ class _Trainer:
 
         options = self.options
         batch = self.source.batch(options.batch, (options.seed, self.iteration))
-        z, share, rest = (
-            torch.from_numpy(v.astype(np.float32)) for v in (batch.z, batch.share, batch.rest)
-        )
+        z, target = (torch.from_numpy(v.astype(np.float32)) for v in (batch.z, batch.target))
         for group in self.optimiser.param_groups:
             group["lr"] = options.learning_rate * _schedule(self.iteration / options.iterations)
-        loss = torch.mean((share * self.network(z, self.features[batch.rows]) - rest) ** 2)
+        loss = torch.mean((self.network(z, self.features[batch.rows]) - target) ** 2)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()

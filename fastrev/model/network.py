@@ -11,12 +11,14 @@ In the last, y = U^T (x - m(t)) for an orthogonal basis U, and
     z = y/typical(t),   s = U (-y/std(t)^2 + gain(t) F)
 
 For a process with Gaussian transitions N(a x_0 + b, v) and data of mean mu and standard
-deviations sigma along the columns of U, m = a mu + b, std^2 = a^2 sigma^2 + v, typical is the
-root mean square of std over the columns, and gain = a^2 sigma^2/(std^2 sqrt(v)).  Its first
-factor, a sigma/(std sqrt(v)), makes what there is to learn of size one at every noise level
-(Karras et al. 2022, arXiv:2206.00364, eq. 7 and table 1); the other, a sigma/std, lets the
-network fade where noise has made the law Gaussian.  Where transitions are not Gaussian, m and std
-come as a table over t, and gain = 1/std.
+deviations sigma along the columns of U, m = a mu + b, std^2 = a^2 sigma^2 + v, typical is rms(std),
+the root mean square over the columns, and
+
+    gain = c^2/sqrt(v),   c = a rms(sigma)/rms(std)
+
+The first c makes what there is to learn of size one at low noise (Karras et al. 2022,
+arXiv:2206.00364, eq. 7 and table 1); with the second the network fades where noise has made the law
+Gaussian.  Where transitions are not Gaussian, m and std come as a table over t, and gain = 1/std.
 """
 
 import hashlib
@@ -246,7 +248,8 @@ class NeuralScore:
             centre = scale * self.mean + shift
             own = scale**2 * self.std**2
             whole = own + variance
-            gain = own / (whole * np.sqrt(variance))
+            share = own.mean(axis=1, keepdims=True) / whole.mean(axis=1, keepdims=True)
+            gain = one * share / np.sqrt(variance)
         else:
             assert self.spread is not None
             centre = np.stack(
