@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import fastrev as fr
 from fastrev.analysis.comparison import compare, judgement
-from fastrev.analysis.distance import between_samples, from_law
+from fastrev.analysis.distance import between_samples, energy_in_space, from_law
 from fastrev.cli import app
 
 RNG = np.random.default_rng(3)
@@ -109,3 +109,24 @@ def test_command(tmp_path):
     for arguments in ([], [str(tmp_path / "b.h5")]):
         said = CliRunner().invoke(app, ["compare", str(tmp_path / "a.h5"), *arguments])
         assert said.exit_code == 0 and "W1" in said.output, said.output
+
+
+def test_energy_distance_in_space():
+    """Against all pairs one by one; blocks of rows; 0 on average without bias, more for a shift."""
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(40, 3)), rng.normal(size=(25, 3)) + 0.2
+
+    def mean(a, b, pairs):
+        return np.mean([np.linalg.norm(p - q) for i, p in enumerate(a) for j, q in enumerate(b)
+                        if pairs or i != j])  # fmt: skip
+
+    for unbiased in (False, True):
+        wanted = 2 * mean(x, y, True) - mean(x, x, not unbiased) - mean(y, y, not unbiased)
+        assert energy_in_space(x, y, unbiased) == pytest.approx(wanted)
+    found = [
+        energy_in_space(rng.normal(size=(60, 3)), rng.normal(size=(60, 3)) + shift, unbiased=True)
+        for shift in (0.0, 1.0)
+        for _ in range(50)
+    ]
+    assert abs(np.mean(found[:50])) < 4 * np.std(found[:50]) / np.sqrt(50)
+    assert np.mean(found[50:]) > 10 * np.std(found[:50])
