@@ -22,29 +22,29 @@ def test_digits(benchmark):
     pytest.importorskip("torch")
     if benchmark.disabled:
         pytest.skip("training takes minutes")
-    options = tomllib.loads((DATA / "digits.toml").read_text())["train"]
+    config = tomllib.loads((DATA / "digits.toml").read_text())
+    options, run = config["train"], config["run"]
     points = fr.Empirical(DATA / "digits.csv").points
     order = np.random.default_rng(0).permutation(len(points))
     seen, unseen = points[order[: len(points) // 2]], points[order[len(points) // 2 :]]
     process = fr.VP()
-    grid = fr.TimeGrid.power(1.0, 1e-3, 1000, rho=1.5)
+    grid = fr.TimeGrid.power(*run["time"], run["steps"], run["rho"])
     start = time.perf_counter()
     score = fr.learn.train(process, seen, time=grid, **options)
     seconds = time.perf_counter() - start
-    run = fr.simulate(
-        fr.reverse(process, score), fr.Gaussian(), n=5000, dim=64,
-        time=fr.TimeGrid.power(1.0, 1e-3, 500, rho=3), seed=1,
-    )  # fmt: skip
+    samples = fr.simulate(
+        fr.reverse(process, score), fr.Gaussian(), n=5000, dim=64, time=grid, seed=1
+    ).x
     draw = np.random.default_rng(1).multivariate_normal
-    gaussian = draw(seen.mean(axis=0), np.cov(seen.T), size=len(run.x))
-    few = energy_in_space(run.x[: len(seen)], unseen) / energy_in_space(seen, unseen)
-    many = energy_in_space(run.x, unseen) / energy_in_space(seen, unseen)
-    own, normal = (energy_in_space(x, unseen, unbiased=True) for x in (run.x, gaussian))
+    gaussian = draw(seen.mean(axis=0), np.cov(seen.T), size=len(samples))
+    few = energy_in_space(samples[: len(seen)], unseen) / energy_in_space(seen, unseen)
+    many = energy_in_space(samples, unseen) / energy_in_space(seen, unseen)
+    own, normal = (energy_in_space(x, unseen, unbiased=True) for x in (samples, gaussian))
     benchmark.extra_info.update(seconds=seconds, few=few, many=many, of_gaussian=own / normal)
     benchmark.pedantic(lambda: None, rounds=1)
     print(
         f"\ndigits: trained in {seconds:.0f} s; energy distance to unseen digits {few:.2f} "
-        f"({len(seen)} samples) and {many:.2f} ({len(run.x)}) times that between halves; "
+        f"({len(seen)} samples) and {many:.2f} ({len(samples)}) times that between halves; "
         f"unbiased, {own / normal:.2f} of the Gaussian's ({own:.5f} and {normal:.5f})"
     )
     assert seconds < 600
