@@ -71,12 +71,18 @@ import sys
 sys.path.insert(0, {folder!r})
 from kernel import f
 import fastrev as fr
-print(float(fr.simulate(fr.SDE(f, 0.0), fr.Point(1.0), n=1, steps=1).x[0, 0]))
+from fastrev.kernels.fingerprint import fingerprint
+print(fingerprint(f))
+if {run}:
+    print(float(fr.simulate(fr.SDE(f, 0.0), fr.Point(1.0), n=1, steps=1).x[0, 0]))
 """
 
 
 def test_a_changed_module_is_noticed(tmp_path):
-    """x_1 = 1 - the sum of all K: K = 1, one of them 3 at a time, then all 1 again."""
+    """x_1 = 1 - the sum of all K: K = 1, one of them 3 at a time, then all 1 again.
+
+    Each change has a fingerprint of its own; runs are made with two of them.
+    """
     (tmp_path / "kernel.py").write_text(KERNEL)
     package = tmp_path / "package" / "sub"
     package.mkdir(parents=True)
@@ -86,14 +92,22 @@ def test_a_changed_module_is_noticed(tmp_path):
         "FASTREV_CACHE_DIR": str(tmp_path / "cache"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    fingerprints = []
     for changed in (None, *MODULES, None):
         for name, text in MODULES.items():
             (tmp_path / name).write_text(text.format(3 if name == changed else 1))
-        command = [sys.executable, "-c", CHILD.format(folder=str(tmp_path))]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        run = changed in (None, "a_number.py", "package/sub/jitted.py")
+        code = CHILD.format(folder=str(tmp_path), run=run)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
-        assert float(done.stdout) == (-6.0 if changed else -4.0)
-    assert len(list((tmp_path / "cache").iterdir())) == 6
+        found, *x = done.stdout.split()
+        fingerprints.append(found)
+        assert [float(v) for v in x] == ([-6.0 if changed else -4.0] if run else [])
+    assert fingerprints[0] == fingerprints[-1]
+    assert len(set(fingerprints)) == 1 + len(MODULES)
+    assert len(list((tmp_path / "cache").iterdir())) == 3
 
 
 def test_kernels_from_disk_do_not_meet(tmp_path):

@@ -195,10 +195,9 @@ import numpy as np
 from test_learned_scores import NETWORK, POINTS, VP, tile_of
 import fastrev as fr
 x = np.random.default_rng(3).normal(size=(150, 4))
-for dtype in ("float32", "float64"):
-    for score in (NETWORK, VP.score(fr.Empirical(POINTS))):
-        found = np.ascontiguousarray(tile_of(score.as_kernel(4), x, 0.3, dtype))
-        print(hashlib.sha256(found.tobytes()).hexdigest())
+for score, dtype in ((NETWORK, "float64"), (VP.score(fr.Empirical(POINTS)), "float32")):
+    found = np.ascontiguousarray(tile_of(score.as_kernel(4), x, 0.3, dtype))
+    print(hashlib.sha256(found.tobytes()).hexdigest())
 """
 
 
@@ -216,7 +215,7 @@ def test_same_bits_on_every_processor():
         assert done.returncode == 0, done.stderr
         answers.add(done.stdout)
     assert len(answers) == 1
-    assert len(set(answers.pop().split())) == 4
+    assert len(set(answers.pop().split())) == 2
 
 
 def test_network_files(tmp_path):
@@ -306,18 +305,18 @@ def test_a_callable_that_answers_nan_is_counted():
     assert 0 < run.non_finite < RUN["n"] * 4
 
 
-def test_a_callable_is_the_kernel_it_says():
-    """Against the same score compiled, in float64; a particle again, alone."""
-    options = RUN | {"dtype": "float64"}
-    own = fr.simulate(fr.reverse(VP, fr.Score(compiled)), fr.Gaussian(), **options)
-    score = fr.BatchedScore(lambda x, t: -x / 2, block=300)
-    called = fr.simulate(fr.reverse(VP, score), fr.Gaussian(), **options)
-    np.testing.assert_allclose(called.x, own.x, rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(called.trace(1999)[-1, 0], called.x[1999])
-
-
-def compiled(x, t, p):
-    return -x / 2
+def test_a_callable_in_steps_of_the_flow():
+    """In float64 against the recursion, block by block; a particle again, alone."""
+    score = fr.BatchedScore(lambda x, t: -x / (1 + t), block=300)
+    x = RNG.normal(size=(1000, 2))
+    run = fr.simulate(
+        fr.reverse(VP, score, noise=0.0), x, time=(1.0, 0.5), steps=10, dtype="float64"
+    )
+    for t in np.linspace(1.0, 0.5, 11)[:-1]:
+        beta = VP.beta_min + t * (VP.beta_max - VP.beta_min)
+        x = x + (-0.5 * beta * x + 0.5 * beta * x / (1 + t)) * -0.05
+    np.testing.assert_allclose(run.x, x, rtol=1e-12)
+    np.testing.assert_array_equal(run.trace(999)[-1, 0], run.x[999])
 
 
 class Session:
@@ -413,7 +412,7 @@ BAD_NETWORKS = {
         "dim must be 4",
     ),
     "not callable": (lambda: fr.BatchedScore(3), "must be a callable"),
-    "block": (lambda: fr.BatchedScore(compiled, block=0), "BatchedScore.block"),
+    "block": (lambda: fr.BatchedScore(abs, block=0), "BatchedScore.block"),
 }
 
 

@@ -107,9 +107,10 @@ def checked(model: type[BaseModel], values: dict[str, Any], where: str = "") -> 
 def _one_line(model: type[BaseModel], error: ValidationError, where: str) -> str:
     """The first complaint: field, what is allowed, what came."""
     every = error.errors()
-    first = next((e for e in every if e["type"] == "extra_forbidden"), every[0])
+    unknown = (e for e in every if e["type"] == "extra_forbidden" and len(e["loc"]) == 1)
+    first = next(unknown, every[0])
     name = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         return f"{where}{name} is not known: {check.nearest(name, model.model_fields)}"
     wanted = [e["msg"] for e in every if e["loc"][0] == name]
     allowed = " or ".join(dict.fromkeys(w[0].lower() + w[1:] for w in wanted))

@@ -27,8 +27,9 @@ LANES = 64
 
 def _wide():
     """Whether there are 32 vector registers of 64 bytes."""
-    if numba.config.CPU_FEATURES is not None or numba.config.CPU_NAME is not None:
-        return "avx512f" in (numba.config.CPU_FEATURES or "") or "avx512" in numba.config.CPU_NAME
+    features, name = numba.config.CPU_FEATURES, numba.config.CPU_NAME
+    if features is not None or name is not None:
+        return "+avx512f" in (features or "") or "avx512" in (name or "")
     return bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
 
 

@@ -34,11 +34,21 @@ class Batch(NamedTuple):
     target: Array
 
 
+class _Reference(NamedTuple):
+    """Data points along the axes as tensors: (d, N), (N, d) over std, half norms (N,)."""
+
+    transposed: Any
+    shares: Any
+    half_norms: Any
+
+
 @dataclass(frozen=True, eq=False)
 class Denoising:
-    """Pairs of data and their noised copies, for a process with Gaussian transitions.
+    """Noised data points and what F is there, for a process with Gaussian transitions.
 
-    points (N, d); times (S,) > 0, noise levels drawn evenly from them
+    points (N, d); times (S,) > 0: noise levels are drawn from them, more often where data and
+    noise are of like size, for there the score is hardest: as s (1 - s) + 0.02 with the data's
+    share s of the variance
     """
 
     process: Process
@@ -68,48 +78,76 @@ class Denoising:
         away = (self.points - self.options["mean"]) @ self.options["basis"]
         return np.asarray(np.where(std > 0.0, away / np.where(std > 0.0, std, 1.0), 0.0))
 
+    @functools.cached_property
+    def _transition(self) -> tuple[Array, Array]:
+        """Scale and variance at the levels, (S, 1)."""
+        scale, _, variance = self.process.transition(self.times)
+        return scale[:, None], variance[:, None]
+
+    @functools.cached_property
+    def _cumulative(self) -> Array:
+        """Of the probabilities of the levels."""
+        scale, variance = self._transition
+        own = scale**2 * np.mean(self.options["std"] ** 2)
+        share = (own / (own + variance))[:, 0]
+        weight = share * (1.0 - share) + 0.02
+        return np.asarray(np.cumsum(weight) / weight.sum())
+
+    @functools.cached_property
+    def _everyone(self) -> _Reference:
+        return self._reference(slice(None))
+
+    def _reference(self, who: Any) -> _Reference:
+        shares = self._modes[who]
+        points = shares * self.options["std"]
+        return _Reference(_tensor(points.T), _tensor(shares), _tensor(0.5 * (points**2).sum(1)))
+
     def clock(self, count: int) -> Clock:
         """Polynomials of the noise level."""
-        scale, _, variance = self.process.transition(self.times)
+        scale, variance = self._transition
         u = 0.5 * np.log(variance / scale**2)
         return Clock("log-snr", count, float(u.min()), float(u.max()))
 
     def batch(self, size: int, seed: tuple[int, int]) -> Batch:
-        """So many pairs, the same for the same seed."""
+        """So many, the same for the same seed."""
         rng = np.random.default_rng(seed)
-        rows = rng.integers(len(self.times), size=size)
+        rows = np.searchsorted(self._cumulative[:-1], rng.random(size))
         who = rng.integers(len(self.points), size=size)
-        scale, _, variance = (v[rows][:, None] for v in self.process.transition(self.times))
+        scale, variance = (values[rows] for values in self._transition)
         own, root = scale * self.options["std"], np.sqrt(variance)
         y = own * self._modes[who] + root * rng.standard_normal(own.shape)
         u = np.empty_like(y)
         for a in range(0, size, _REFERENCE):
             part = slice(a, a + _REFERENCE)
-            others = who[part] if len(self.points) > _REFERENCE else slice(None)
-            u[part] = self._expected(y[part], scale[part], variance[part], self._modes[others])
+            few = len(self.points) <= _REFERENCE
+            reference = self._everyone if few else self._reference(who[part])
+            u[part] = _expected(y[part], scale[part], variance[part], reference)
         whole = own**2 + variance
         typical = np.sqrt(np.mean(whole, axis=1, keepdims=True))
         gain = np.mean(own**2, axis=1, keepdims=True) / (typical**2 * root)
         score = (own * u - y) / variance
         return Batch(y / typical, rows, (score + y / whole) / gain)
 
-    def _expected(self, y: Array, scale: Array, variance: Array, u: Array) -> Array:
-        """The mean of the data points u that y may have come from, (B, d)."""
-        import torch
-
-        def tensor(values: Array) -> Any:
-            return torch.from_numpy(np.ascontiguousarray(values, np.float32))
-
-        points = u * self.options["std"]
-        with torch.inference_mode():
-            falloff = tensor(scale**2 / variance) * tensor(-0.5 * np.sum(points**2, axis=1))
-            logits = torch.addmm(falloff, tensor(y * (scale / variance)), tensor(points.T))
-            mean = torch.softmax(logits, dim=1) @ tensor(u)
-        return np.asarray(mean.numpy(), np.float64)
-
 
 _REFERENCE = 4096
 """Data points that a batch is held against; of more, those that it came from itself."""
+
+
+def _tensor(values: Array) -> Any:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32))
+
+
+def _expected(y: Array, scale: Array, variance: Array, reference: _Reference) -> Array:
+    """The mean of the data points that y may have come from, as shares of std, (B, d)."""
+    import torch
+
+    with torch.inference_mode():
+        falloff = _tensor(-(scale**2) / variance) * reference.half_norms
+        pulled = _tensor(y * (scale / variance))
+        shares = torch.softmax(torch.addmm(falloff, pulled, reference.transposed), dim=1)
+        return np.asarray((shares @ reference.shares).numpy(), np.float64)
 
 
 @dataclass(eq=False)
