@@ -36,7 +36,8 @@ def save_sheet(
     samples = np.asarray(run.frames[-1, : _ACROSS**2], np.float64)
     ends = real if real is not None else samples
     limits = float(ends.min()), float(ends.max())
-    sheets = {f"{run.n:,} samples, the first {len(samples)}": samples}
+    some = f", the first {len(samples)}" if run.n > len(samples) else ""
+    sheets = {f"{run.n:,} samples{some}": samples}
     if real is not None:
         chosen = np.random.default_rng(0).permutation(len(real))[: _ACROSS**2]
         sheets[f"{len(real):,} real, {len(chosen)} of them"] = real[chosen]
