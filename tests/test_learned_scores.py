@@ -18,8 +18,9 @@ import fastrev as fr
 from fastrev.analysis.sheet import save_sheet
 from fastrev.engine import threads
 from fastrev.engine.config import read_config
+from fastrev.model.clock import Clock
 from fastrev.model.kernel import Kernel
-from fastrev.model.network import Clock, Layer, Spread
+from fastrev.model.network import Layer, Spread
 
 VP = fr.VP()
 RNG = np.random.default_rng(7)
@@ -362,6 +363,43 @@ def test_sessions_and_torch_modules():
     assert content_hash(module) != first
 
 
+def test_a_module_is_known_by_the_code_of_its_parts():
+    """Equal weights, another forward in a child, or another number kept beside them."""
+    torch = pytest.importorskip("torch")
+    from fastrev.kernels.fingerprint import UNKNOWN, content_hash
+
+    class Once(torch.nn.Module):
+        def forward(self, x):
+            return x
+
+    class Twice(Once):
+        def forward(self, x):
+            return x + x
+
+    Twice.__qualname__ = Once.__qualname__
+
+    class Whole(torch.nn.Module):
+        def __init__(self, part, scale=1.0):
+            super().__init__()
+            self.part, self.scale = part, scale
+
+        def forward(self, x, t):
+            return self.scale * self.part(x)
+
+    wholes = (Whole(Once()), Whole(Twice()), Whole(Once(), scale=2.0))
+    hashes = [content_hash(whole) for whole in wholes]
+    assert len({*hashes, UNKNOWN}) == 4
+    assert content_hash(Whole(Once())) == hashes[0]
+
+    class Trainer:
+        """Not a module, though it has one's weights."""
+
+        def state_dict(self):
+            return {}
+
+    assert content_hash(Trainer()) == UNKNOWN
+
+
 def test_networks_of_torch(tmp_path):
     torch = pytest.importorskip("torch")
     nn = torch.nn
@@ -471,6 +509,19 @@ def test_bad_point_files(name, tmp_path):
         fr.Empirical(tmp_path / name)
     with pytest.raises(fr.InputError, match="cannot be read"):
         fr.Empirical(tmp_path / "absent.npy")
+
+
+def test_points_of_a_run_that_did_not_end(tmp_path):
+    """Rows that were never written are no data."""
+    path = tmp_path / "a.h5"
+    made = fr.simulate(
+        fr.Brownian(0.1), fr.Gaussian(), n=100, steps=2, seed=1, shard_size=50, out=path
+    )
+    np.testing.assert_array_equal(fr.Empirical(path).points, made.frames[-1])
+    with h5py.File(path, "r+") as file:
+        file["fastrev/shards"][1] = 0
+    with pytest.raises(fr.InputError, match="1 of 2 shards are missing"):
+        fr.Empirical(path)
 
 
 CONFIG = """

@@ -59,6 +59,9 @@ def test_bad_requests(tmp_path):
     for call, message in (
         (lambda: fr.learn.train(VP, np.array([[1.0, np.nan]])), r"train: data must be finite"),
         (lambda: fr.learn.train(VP, np.ones((10, 2))), "10 equal points"),
+        (lambda: fr.learn.train(VP, fr.Empirical(np.ones((10, 2)))), "10 equal points"),
+        (lambda: fr.learn.train(VP, good, time=5), "train: time must be a non-empty 1-D array"),
+        (lambda: fr.learn.train(VP, good, time=(0, 0.5, 1)), r"a TimeGrid or \(t0, t1\)"),
         (lambda: fr.learn.train(VP, "absent.npy"), "absent.npy cannot be read"),
         (lambda: fr.learn.train(VP, good, hiden=[8]), "did you mean 'hidden'"),
         (lambda: fr.learn.train(VP, good, activation="silo"), "did you mean 'silu'"),
@@ -178,6 +181,9 @@ def test_train_and_run_by_command(tmp_path, monkeypatch):
     (tmp_path / "b.toml").write_text(TRAIN.replace("[train]", "[train]\nhiden = 3"))
     made = CliRunner().invoke(app, ["train", str(tmp_path / "b.toml")])
     assert "did you mean 'hidden'" in str(made.exception)
+    (tmp_path / "c.toml").write_text(TRAIN.replace("[train]", "[trian]"))
+    made = CliRunner().invoke(app, ["train", str(tmp_path / "c.toml")])
+    assert "did you mean 'train'" in str(made.exception)
     monkeypatch.chdir(tmp_path)
     made = CliRunner().invoke(app, ["train", "a.toml"])
     assert made.exit_code == 0, made.output

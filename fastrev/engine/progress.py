@@ -10,6 +10,28 @@ _PATIENCE = 0.5
 """Seconds before a bar appears: short runs show none."""
 
 
+def rich_bar(text: str, **options: Any) -> Any:
+    """A rich Progress on the error stream: description, bar, share done, a text, time left."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn(text),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        **options,
+    )
+
+
 class Progress:
     """Counts particles done, from any thread; shows a bar once a run proves long.
 
@@ -51,23 +73,6 @@ class Progress:
             self._bar.update(self._task, completed=self._done, rate=f"{rate / 1e6:,.0f}")
 
     def _make(self) -> tuple[Any, Any]:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            Progress,
-            TaskProgressColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rate]} M particle-steps/s"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
+        bar = rich_bar("{task.fields[rate]} M particle-steps/s", transient=True)
         bar.start()
         return bar, bar.add_task(f"{self._particles:,} particles", total=self._particles, rate="0")

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +25,7 @@ from fastrev.model.batched import BatchedScore
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Empirical
 from fastrev.model.network import NeuralScore
+from fastrev.model.points import read_npz
 from fastrev.model.score import Score
 
 _KINDS = "'exact', 'empirical', 'grid', 'neural' or \"module:function\""
@@ -136,8 +136,7 @@ def _grid(table: _Grid) -> grid.GridScore:
         raise InputError("score: bandwidth and points belong to run, not to file")
     path = Path(str(table.file))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_npz(path)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"score.file: {path} cannot be read as .npz: {error}") from None
     try:

@@ -128,7 +128,7 @@ def _pieces(value: Any, seen: dict[int, int], attributes: set[str]) -> Iterator[
         yield f"namedtuple:{value._fields}".encode()
     elif (isinstance(value, types.ModuleType) or callable(value)) and _from_library(value):
         yield f"{_home(value)}.{getattr(value, '__qualname__', value)!s}".encode()
-    elif _package_of(value) or hasattr(value, "state_dict") or hasattr(value, "detach"):
+    elif _package_of(value) or hasattr(value, "detach") or _is_network(value):
         yield from _foreign_pieces(value, seen, attributes)
     elif isinstance(value, types.ModuleType | type):
         yield from _attribute_pieces(value, seen, attributes)
@@ -143,18 +143,39 @@ def _package_of(value: Any) -> str:
     return package if package in _PACKAGES and not hasattr(value, "detach") else ""
 
 
+def _is_network(value: Any) -> bool:
+    """Whether it is a torch module."""
+    parts = all(hasattr(value, name) for name in ("forward", "modules", "state_dict"))
+    return parts and not isinstance(value, type)
+
+
+def _plain_attributes(part: Any) -> list[tuple[str, Any]]:
+    """Numbers and words that a module keeps beside its parameters."""
+    plain = ((k, v) for k, v in vars(part).items() if isinstance(v, bool | int | float | str))
+    return sorted(pair for pair in plain if pair[0] != "training")
+
+
+def _version(value: Any) -> str:
+    """The package that something is from, and which of its versions."""
+    package = _package_of(value)
+    return f"{package} {getattr(sys.modules.get(package), '__version__', '')}"
+
+
 def _foreign_pieces(value: Any, seen: dict[int, int], attributes: set[str]) -> Iterator[bytes]:
     """A torch module: its kind, its code and its numbers; a tensor; what a package defines."""
-    if hasattr(value, "state_dict") and not isinstance(value, type):
-        yield f"{_home(type(value))}.{type(value).__qualname__}:{value!r}".encode()
-        yield from _pieces(type(value).forward, seen, attributes)
+    if _is_network(value):
+        yield repr(value).encode()
+        for part in value.modules():  # itself and all that it is made of
+            kind = type(part)
+            yield f"{_home(kind)}.{kind.__qualname__} {_version(kind)}".encode()
+            if not _package_of(kind):
+                yield repr(_plain_attributes(part)).encode()
+                yield from _pieces(kind.forward, seen, attributes)
         yield from _pieces(sorted(value.state_dict().items()), seen, attributes)
     elif hasattr(value, "detach") and not isinstance(value, type):
         yield from _pieces(value.detach().cpu().numpy(), seen, attributes)
     else:
-        package = _package_of(value)
-        version = getattr(sys.modules.get(package), "__version__", "")
-        yield f"{package} {version}: {getattr(value, '__name__', value)!s}".encode()
+        yield f"{_version(value)}: {getattr(value, '__name__', value)!s}".encode()
 
 
 def _container_pieces(value: Any, seen: dict[int, int], attributes: set[str]) -> Iterator[bytes]:

@@ -45,6 +45,14 @@ def horner(typingctx, x, coefficients):
     return x(x, coefficients), codegen
 
 
+def splat(builder, value, width):
+    """A vector of `width` lanes, each the value: for code generators."""
+    word = ir.IntType(32)
+    undefined = ir.Constant(ir.VectorType(value.type, width), ir.Undefined)
+    one = builder.insert_element(undefined, value, ir.Constant(word, 0))
+    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(word, width), None))
+
+
 def _exact(name, instruction, count, doc):
     """An intrinsic of `count` floats of one type that is one exact LLVM operation."""
 

@@ -17,6 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastrev.kernels.intrinsics import splat
 from fastrev.kernels.jit import loop
 
 ROWS = 6
@@ -77,12 +78,6 @@ def _block(typingctx, block, start, x, out, row, lane, vectors):
             ir.FunctionType(vector, [vector] * 3),
             f"llvm.fma.v{width}f{8 * size}",
         )
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width)
-        undefined = ir.Constant(vector, ir.Undefined)
-
-        def splat(value):
-            one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-            return builder.shuffle_vector(one, undefined, zeros)
 
         def place(pointer, offset, k):
             at = builder.gep(pointer, [builder.add(offset, ir.Constant(word, k * width))])
@@ -101,7 +96,7 @@ def _block(typingctx, block, start, x, out, row, lane, vectors):
                 if accumulate:
                     first = load(place(o.data, offsets[m], v))
                 else:
-                    first = splat(builder.load(builder.gep(s.data, [r])))
+                    first = splat(builder, builder.load(builder.gep(s.data, [r])), width)
                 builder.store(first, sums[m][v])
         with cgutils.for_range(builder, length) as k:
             at = builder.add(builder.mul(k.index, pitch_x), lane_v)
@@ -109,7 +104,7 @@ def _block(typingctx, block, start, x, out, row, lane, vectors):
             base = builder.mul(k.index, ir.Constant(word, ROWS))
             for m in range(ROWS):
                 where = builder.gep(a.data, [builder.add(base, ir.Constant(word, m))])
-                weight = splat(builder.load(where))
+                weight = splat(builder, builder.load(where), width)
                 for v in range(count):
                     value = builder.call(fma, [weight, lanes[v], builder.load(sums[m][v])])
                     builder.store(value, sums[m][v])

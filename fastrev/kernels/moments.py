@@ -11,6 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastrev.kernels.intrinsics import splat
 from fastrev.kernels.jit import loop, scalar
 
 _LANES = 16
@@ -30,23 +31,18 @@ def _vectors(context, builder, signature, args, rows, shifts, terms, count):
     )
     zero = ir.Constant(_VECTOR, [0.0] * _LANES)
     room = [cgutils.alloca_once_value(builder, zero) for _ in range(count)]
-    splats = []
-    for s in shifts:
-        splat = zero
-        for lane in range(_LANES):
-            splat = builder.insert_element(splat, args[s], ir.Constant(ir.IntType(32), lane))
-        splats.append(splat)
+    points = [splat(builder, args[s], _LANES) for s in shifts]
     length = builder.extract_value(arrays[0].shape, 0)
     blocks = builder.udiv(length, ir.Constant(length.type, _LANES))
     with cgutils.for_range(builder, blocks) as block:
         at = builder.mul(block.index, ir.Constant(block.index.type, _LANES))
         vectors = []
-        for array, splat in zip(arrays, splats, strict=True):
+        for array, point in zip(arrays, points, strict=True):
             pointer = builder.gep(array.data, [at])
             load = builder.load(builder.bitcast(pointer, packed.as_pointer()))
             load.align = 4 if narrow == ir.FloatType() else 8
             wide = load if narrow == ir.DoubleType() else builder.fpext(load, _VECTOR)
-            vectors.append(builder.fsub(wide, splat))
+            vectors.append(builder.fsub(wide, point))
         sums = [builder.load(r) for r in room]
         new = terms(builder, lambda *a: builder.call(fma, a), vectors, sums)
         for r, value in zip(room, new, strict=True):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from fastrev.engine.config import PROCESSES, read_tables, with_imports
+from fastrev.engine.config import PROCESSES, check_tables, read_tables, with_imports
 from fastrev.engine.objects import DISTRIBUTIONS, build_object
 from fastrev.engine.specification import Options, checked
 from fastrev.model.check import InputError
@@ -37,9 +37,7 @@ def read_training(path: str | Path) -> Training:
     path = Path(path)
     try:
         tables = with_imports(read_tables(path))
-        for name in ("process", "data"):
-            if name not in tables:
-                raise InputError(f"the table [{name}] is missing")
+        check_tables(tables, ("process", "data"))
         own = checked(_Data, tables["data"], "data.")
         if (own.points is None) == (own.p0 is None):
             raise InputError("data needs points, a file of them, or p0, a law; one of the two")

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrev.model.check import Array, InputError
+from fastrev.model.clock import Clock
 from fastrev.model.distribution import Distribution
 from fastrev.model.evaluate import evaluated
 from fastrev.model.kernel import Kernel
-from fastrev.model.network import Clock, Spread
+from fastrev.model.network import Spread
 from fastrev.model.process import Process
 
 
@@ -169,7 +170,7 @@ class OneStep:
         self._number, self._frames = -1, np.empty(0)
         self._pairs: dict[int, tuple[Array, Array]] = {}
         frames = self._run(0)
-        stds = np.sqrt(frames.var(axis=1).mean(axis=1))
+        stds = np.sqrt(frames.var(axis=1, dtype=np.float64).mean(axis=1))
         if stds[1:].min() <= 0.0:
             raise InputError(
                 "train: particles of the forward run are all in one place at t = "
@@ -177,7 +178,7 @@ class OneStep:
                 "no score"
             )
         stds[0] = max(stds[0], stds[1])
-        self.spread = Spread(self.times, frames.mean(axis=1), stds)
+        self.spread = Spread(self.times, frames.mean(axis=1, dtype=np.float64), stds)
 
     @property
     def levels(self) -> Array:
@@ -203,18 +204,19 @@ class OneStep:
                 self.process, self.p0, n=self.particles, time=TimeGrid(self.times), dim=self.dim,
                 seed=number, frames={"every": 1}, progress=False,
             )  # fmt: skip
-            self._frames, self._number = np.asarray(run.frames, np.float64), number
+            self._frames, self._number = np.asarray(run.frames), number
             self._pairs = {}
         return self._frames
 
     def _targets(self, k: int) -> tuple[Array, Array]:
         """x_(k+1) (N, d) and -A^-1 (x_(k+1) - x_k - f h)/h, A and f at x_k."""
         if k not in self._pairs:
-            before, after = self._frames[k], self._frames[k + 1]
+            before, after = (frame.astype(np.float64) for frame in self._frames[k : k + 2])
             t, h = float(self.times[k]), float(self.times[k + 1] - self.times[k])
             terms = self.process.terms(self.dim)
             moved = after - before - evaluated(terms.drift, before, t) * h
-            self._pairs[k] = after, -_solved(terms.diffusion, before, t, moved) / h
+            target = -_solved(terms.diffusion, before, t, moved) / h
+            self._pairs[k] = self._frames[k + 1], target.astype(np.float32)
         return self._pairs[k]
 
     def batch(self, size: int, seed: tuple[int, int]) -> Batch:

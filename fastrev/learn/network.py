@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from fastrev.model.network import Clock, NeuralScore
+from fastrev.model.clock import Clock
+from fastrev.model.network import NeuralScore
 
 _ACTIVATIONS = {
     "silu": nn.SiLU,

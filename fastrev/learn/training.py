@@ -18,7 +18,7 @@ from fastrev.model.check import Array, InputError
 from fastrev.model.distribution import Distribution, Empirical
 from fastrev.model.network import ACTIVATIONS, NeuralScore
 from fastrev.model.points import read_points
-from fastrev.model.process import Process
+from fastrev.model.process import GAUSSIAN
 from fastrev.model.reversal import Reverse
 from fastrev.model.timegrid import TimeGrid
 
@@ -76,11 +76,7 @@ def train(
     The score returned has the average of the weights; `save` keeps it.  Raises InputError.
     """
     chosen = checked(TrainOptions, options, "train: ")
-    if chosen.activation not in ACTIVATIONS:
-        raise InputError(
-            f"train: activation {chosen.activation!r} is not known: "
-            f"{check.nearest(chosen.activation, ACTIVATIONS)}"
-        )
+    check.one_of("train: activation", chosen.activation, ACTIVATIONS)
     if isinstance(process, type | Reverse) or not hasattr(process, "terms"):
         raise InputError(f"train: process must be a forward process, got {process!r}")
     source = _source(process, data, time, chosen)
@@ -89,14 +85,14 @@ def train(
 
 
 def _source(process: Any, data: Any, time: Any, options: TrainOptions) -> Denoising | OneStep:
-    gaussian = isinstance(process, Process) and not hasattr(process, "flow")
+    gaussian = isinstance(process, tuple(GAUSSIAN.values()))
     times = _times(process, time, 1000 if gaussian else 100)
     if isinstance(data, Distribution) and not isinstance(data, Empirical):
         if gaussian:
             data = data.sample(options.particles, seed=options.seed)
         else:
             return OneStep(process, data, times, process.dim or data.dim or 1, options.particles)
-    points = data.points if isinstance(data, Empirical) else _points(data)
+    points = _points(data.points if isinstance(data, Empirical) else data)
     if gaussian:
         return Denoising(process, points, times[times > 0.0])
     return OneStep(process, Empirical(points), times, points.shape[1], options.particles)
@@ -107,8 +103,11 @@ def _times(process: Any, time: Any, steps: int) -> Array:
     if isinstance(time, TimeGrid):
         times = np.sort(time.times)
     else:
-        t0, t1 = (0.0, min(1.0, process.horizon)) if time is None else sorted(time)
-        times = TimeGrid.uniform(t0, t1, steps).times
+        ends = (0.0, min(1.0, process.horizon)) if time is None else time
+        ends = check.finite_array("train: time", ends, ndim=(1,))
+        if len(ends) != 2:
+            raise InputError(f"train: time must be a TimeGrid or (t0, t1), got {time!r}")
+        times = TimeGrid.uniform(ends.min(), ends.max(), steps).times
     if times[0] < 0.0 or times[-1] > process.horizon:
         raise InputError(
             f"train: time must lie between 0 and {process.horizon:g}, "
@@ -178,14 +177,14 @@ class _Trainer:
         """All iterations that are left."""
         import time
 
-        from fastrev.learn.progress import TrainingProgress
+        from fastrev.learn.progress import progress_bar
 
         self._load()
         last = time.monotonic()
-        bar = TrainingProgress(self.options.iterations, self.iteration, progress)
-        with bar, libraries_on_one():  # NumPy's threads would wait in the way of torch's
+        bar = progress_bar(self.options.iterations, self.iteration, progress)
+        with bar as advance, libraries_on_one():  # NumPy's threads would wait in torch's way
             while self.iteration < self.options.iterations:
-                bar.advance(self._step())
+                advance(self._step())
                 if time.monotonic() - last > _SAVE_EVERY:
                     self._save()
                     last = time.monotonic()

@@ -112,6 +112,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(words)}"
 
 
+def one_of(field: str, value: Any, known: Iterable[str]) -> None:
+    """One of some words.  Raises InputError."""
+    words = tuple(known)
+    if value not in words:
+        raise InputError(f"{field} {value!r} is not known: {nearest(str(value), words)}")
+
+
 def dimension(field: str, value: Any) -> None:
     """None, or a whole number from 1 on.  Raises InputError."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -30,16 +30,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrev.model import check, portable, process
+from fastrev.model import check
 from fastrev.model.check import Array, InputError
+from fastrev.model.clock import Clock
 from fastrev.model.kernel import Kernel
+from fastrev.model.process import GAUSSIAN
 
 ACTIVATIONS = ("silu", "tanh", "relu", "gelu", "softplus")
 FORMS = ("gaussian", "noise", "score")
-_PROCESSES = {
-    c.__name__: c
-    for c in (process.Brownian, process.OrnsteinUhlenbeck, process.VP, process.SubVP, process.VE)
-}
 
 
 class Layer(NamedTuple):
@@ -48,42 +46,6 @@ class Layer(NamedTuple):
     weight: Array
     bias: Array
     time: Array | None = None
-
-
-@dataclass(frozen=True)
-class Clock:
-    """phi(t), the features of time: u itself, or Chebyshev polynomials T_1 .. T_E of it.
-
-    kind      "t": u = t;  "log-snr": u = ln sqrt(v/a^2), of a Gaussian transition
-    count     0: phi = (t), as it is; E: polynomials of u scaled to [-1, 1] from [low, high]
-    """
-
-    kind: str = "t"
-    count: int = 0
-    low: float = 0.0
-    high: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("t", "log-snr"):
-            raise InputError(f"Clock.kind must be 't' or 'log-snr', got {self.kind!r}")
-        if self.kind == "log-snr" and self.count < 1:
-            raise InputError(f"Clock.count must be 1 or more for 'log-snr', got {self.count!r}")
-        if not self.low < self.high:
-            raise InputError(f"Clock.low must be below high, got {self.low!r} and {self.high!r}")
-
-    def features(self, forward: Any, times: Array) -> Array:
-        """phi at these times, (S, E)."""
-        u = times
-        if self.kind == "log-snr":
-            scale, _, variance = forward.transition(times)
-            u = 0.5 * portable.log(variance / scale**2)
-        if self.count == 0:
-            return np.asarray(u[:, None])
-        u = np.clip((2.0 * u - self.low - self.high) / (self.high - self.low), -1.0, 1.0)
-        columns = [np.ones_like(u), u]
-        while len(columns) <= self.count:
-            columns.append(2.0 * u * columns[-1] - columns[-2])
-        return np.stack(columns[1 : self.count + 1], axis=1)
 
 
 class Spread(NamedTuple):
@@ -137,18 +99,10 @@ class NeuralScore:
     path: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise InputError(
-                f"NeuralScore.activation: {self.activation!r} is not known: "
-                f"{check.nearest(str(self.activation), ACTIVATIONS)}"
-            )
-        if self.form not in FORMS:
-            raise InputError(
-                f"NeuralScore.form: {self.form!r} is not known: "
-                f"{check.nearest(str(self.form), FORMS)}"
-            )
+        check.one_of("NeuralScore.activation:", self.activation, ACTIVATIONS)
+        check.one_of("NeuralScore.form:", self.form, FORMS)
         object.__setattr__(self, "layers", _checked_layers(self.layers, max(1, self.clock.count)))
-        gaussian = isinstance(self.process, tuple(_PROCESSES.values()))
+        gaussian = isinstance(self.process, tuple(GAUSSIAN.values()))
         if not gaussian and (self.form == "noise" or self.clock.kind == "log-snr"):
             raise InputError(
                 f"NeuralScore of form {self.form!r} with a clock of {self.clock.kind!r} needs the "
@@ -307,7 +261,7 @@ class NeuralScore:
             values["clock"] = Clock(**values["clock"])
             if "process" in values:
                 forward = dict(values["process"])
-                values["process"] = _PROCESSES[forward.pop("kind")](**forward)
+                values["process"] = GAUSSIAN[forward.pop("kind")](**forward)
             names = sorted({int(n.split(".")[1]) for n in arrays if n.startswith("layers.")})
             values["layers"] = [
                 [arrays.get(f"layers.{k}.{part}") for part in Layer._fields] for k in names

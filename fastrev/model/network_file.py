@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastrev.model.check import Array, InputError
+from fastrev.model.points import read_npz
 
 _HEADER = "fastrev"
 """Under which name a file keeps all that is no array."""
@@ -22,8 +23,7 @@ def read_network(path: str | Path) -> tuple[str, dict[str, Any]]:
             with _safetensors().safe_open(path, framework="numpy") as file:
                 header = (file.metadata() or {}).get(_HEADER, "")
                 return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays: dict[str, Any] = read_npz(path)
         return str(arrays.pop(_HEADER, "")), arrays
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -1,14 +1,23 @@
-"""Data points from a file: .npy, .csv or HDF5."""
+"""Data points from a file, .npy, .csv or HDF5, and arrays from an .npz."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrev.model.check import Array, InputError
 
 _HDF5 = (".h5", ".hdf5", ".h5md")
 _FRAMES = "particles/trajectory/position/value"
+_SHARDS = "fastrev/shards"
+"""One for each shard that is committed."""
+
+
+def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file by name; raises what NumPy raises."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def read_points(path: str | Path) -> Array:
@@ -79,6 +88,12 @@ def _read_hdf5(name: str, dataset: str) -> Array:
 
     with h5py.File(name, "r") as file:
         if not dataset and _FRAMES in file:
+            left = int((file[_SHARDS][()] == 0).sum()) if _SHARDS in file else 0
+            if left:
+                raise InputError(
+                    f"points: {name} is of a run that did not end: {left} of {len(file[_SHARDS])} "
+                    "shards are missing; fastrev resume ends it"
+                )
             return np.asarray(file[_FRAMES][-1], np.float64)
         if not dataset:
             found: list[str] = []

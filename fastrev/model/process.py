@@ -284,3 +284,7 @@ class VE(Process):
         """1, 0, sigma_min^2 ((sigma_max/sigma_min)^{2t/T} - 1)."""
         grown = portable.expm1(2.0 * self._log_ratio() / self.T * np.asarray(t))
         return Transition(_fill(1.0, t), _fill(0.0, t), self.sigma_min**2 * grown)
+
+
+GAUSSIAN = {c.__name__: c for c in (Brownian, OrnsteinUhlenbeck, VP, SubVP, VE)}
+"""The processes with Gaussian transitions a x_0 + b, v by name: a, b and v are scalars."""

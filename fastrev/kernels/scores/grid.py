@@ -12,6 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastrev.kernels.intrinsics import splat
 from fastrev.kernels.jit import scalar
 
 _LANES = 16
@@ -158,15 +159,10 @@ def _linear_block(typingctx, row, place, x, low, inverse, out, marks, l, lanes):
         def store(value, array):
             builder.store(value, lanes_of(array, vector)).align = _width(real)
 
-        def splat(value):
-            one = builder.insert_element(
-                ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0)
-            )
-            return builder.shuffle_vector(one, one, _numbers([0] * width))
-
         one = ir.Constant(ir.IntType(64), 1)
         below, above = _runs(builder, source, where, args[7], width, one, 2)
-        u = builder.fmul(builder.fsub(load(given), splat(args[3])), splat(args[4]))
+        low, inverse = (splat(builder, args[n], width) for n in (3, 4))
+        u = builder.fmul(builder.fsub(load(given), low), inverse)
         f = builder.fsub(u, builder.sitofp(load(where, whole), vector))
         rise = builder.fmul(f, builder.fsub(above, below))
         store(builder.fadd(below, rise), target)
