@@ -6,6 +6,7 @@ import numpy as np
 
 from fastrev.analysis.distance import Distance, between_samples, from_law
 from fastrev.analysis.exact import law
+from fastrev.analysis.fokker_planck import Densities, Law
 from fastrev.engine.run import Run
 from fastrev.model import mixture
 from fastrev.model.check import Array, InputError
@@ -28,7 +29,8 @@ def compare(run: Run, other: Any = "exact", particles: int = MOST) -> list[Compa
     """Distances of every coordinate at every time that both have, see `distance.py`.
 
     other      "exact": the closed-form law of the process that the run follows; another
-               Run; or a function t -> distribution with a `cdf`
+               Run; a function t -> distribution with a `cdf`; or the `Densities` of
+               `fokker_planck.solve`, which must hold the run's times
     particles  at most so many of each frame, the first ones
 
     A run follows the discrete scheme, so against an exact law its distance holds the
@@ -79,7 +81,11 @@ def _finite(run: Run, f: int, j: int, particles: int) -> Array:
     return x
 
 
-def _law_of(run: Run, other: Any, t: float) -> Distribution:
+def _law_of(run: Run, other: Any, t: float) -> Distribution | Law:
+    if isinstance(other, Densities):
+        if other.dim != run.dim:
+            raise InputError(f"a run of {run.dim} coordinates, but a solution of {other.dim}")
+        return other.law(t)
     if callable(other):
         return other(t)  # type: ignore[no-any-return]
     if other != "exact":
@@ -93,6 +99,8 @@ def _law_of(run: Run, other: Any, t: float) -> Distribution:
 
 def _cdf(exact: Any, coordinate: int) -> Any:
     """The distribution function of one coordinate."""
+    if isinstance(exact, Law):
+        return exact.marginal(coordinate).cdf
     try:
         one = mixture.marginal(exact.components(), coordinate)
     except InputError:  # no Gaussian mixture
