@@ -140,30 +140,43 @@ class PlotKind(enum.StrEnum):
     """What is drawn."""
 
     OVERVIEW = "overview"
+    FRAMES = "frames"
+    VARIANCE = "variance"
+    PATHS = "paths"
+    DENSITY = "density"
+    PHASE = "phase"
+    ANIMATION = "animation"
     SHEET = "sheet"
 
 
 @app.command()
 def plot(
-    file: Annotated[Path, typer.Argument(help="A run's HDF5 file.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="png, svg or pdf.")] = None,
-    coordinate: Annotated[int, typer.Option(help="Which coordinate.")] = 0,
+    files: Annotated[
+        list[Path], typer.Argument(help="Runs' HDF5 files; several for overview and variance.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="png, svg or pdf; an animation: gif or mp4.")
+    ] = None,
     kind: Annotated[
-        PlotKind, typer.Option(help="overview, or a sheet of samples that are pictures.")
+        PlotKind, typer.Option(help="What to draw; sheet is for samples that are pictures.")
     ] = PlotKind.OVERVIEW,
+    coordinate: Annotated[int, typer.Option(help="Which coordinate.")] = 0,
+    other: Annotated[int, typer.Option(help="The second one of phase and animation.")] = 1,
+    particles: Annotated[int, typer.Option(help="How many paths.")] = 12,
+    fps: Annotated[int, typer.Option(help="Frames a second of an animation.")] = 10,
     data: Annotated[Path | None, typer.Option(help="Real points, for a sheet.")] = None,
     shape: Annotated[str | None, typer.Option(help="Of a picture, such as 28x28.")] = None,
 ) -> None:
-    """Draw a run: snapshots under the exact density and variance against time; or pictures."""
+    """Draw runs, with the exact law where it is known: snapshots, variance, paths, a film."""
     import fastrev as fr
-    from fastrev.analysis.figures import save_overview
-    from fastrev.analysis.sheet import save_sheet
+    from fastrev.analysis.figures import save_figure
 
-    target, result = out or file.with_suffix(".png"), fr.open(file)
-    if kind is PlotKind.SHEET:
-        console.print(f"wrote {save_sheet(result, target, data, shape)}")
-    else:
-        console.print(f"wrote {save_overview({file.stem: result}, target, coordinate)}")
+    ending = ".gif" if kind is PlotKind.ANIMATION else ".png"
+    alike = len({file.stem for file in files}) < len(files)
+    runs = {str(file) if alike else file.stem: fr.open(file) for file in files}
+    options = {"other": other, "particles": particles, "fps": fps, "data": data, "shape": shape}
+    target = out or files[0].with_suffix(ending)
+    console.print(f"wrote {save_figure(kind.value, runs, target, coordinate, **options)}")
 
 
 @app.command()

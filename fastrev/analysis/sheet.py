@@ -1,14 +1,18 @@
 """A sheet of samples as small pictures, beside real ones: for data that are images."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastrev.analysis.figures import check_figure
+from fastrev.analysis.pictures import style
+from fastrev.analysis.pictures.request import check_figure
 from fastrev.engine.run import Run
 from fastrev.model.check import Array, InputError
 from fastrev.model.distribution import Empirical
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _ACROSS = 8
 """Pictures along each side of a sheet."""
@@ -17,6 +21,13 @@ _ACROSS = 8
 def save_sheet(
     run: Run, path: str | Path, data: str | Path | None = None, shape: str | None = None
 ) -> Path:
+    """Write what `draw_sheet` draws.  Raises InputError."""
+    check_figure(path)
+    draw_sheet(run, data, shape).savefig(path, dpi=style.DPI)
+    return Path(path)
+
+
+def draw_sheet(run: Run, data: str | Path | None = None, shape: str | None = None) -> "Figure":
     """The last frame's first particles as pictures, and beside them real ones.
 
     data   a file of real points; None takes those of an exact score of data points, if any
@@ -25,10 +36,6 @@ def save_sheet(
     Grey runs from the least of the real values, white, to the largest, black.
     Raises InputError.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    check_figure(path)
     if run.n == 0 or len(run.times) == 0:
         raise InputError("there is nothing to plot: the run has no frame, or no shard of it yet")
     size = _size(run.dim, shape)
@@ -41,8 +48,7 @@ def save_sheet(
     if real is not None:
         chosen = np.random.default_rng(0).permutation(len(real))[: _ACROSS**2]
         sheets[f"{len(real):,} real, {len(chosen)} of them"] = real[chosen]
-    figure = Figure(figsize=(4.2 * len(sheets), 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = style.canvas(4.2 * len(sheets), 4.5)
     panels: Any = figure.subplots(1, len(sheets), squeeze=False)[0]
     for panel, (title, points) in zip(panels, sheets.items(), strict=True):
         panel.imshow(
@@ -51,8 +57,7 @@ def save_sheet(
         )  # fmt: skip
         panel.set_title(title, fontsize=10)
         panel.set_axis_off()
-    figure.savefig(path, dpi=150)
-    return Path(path)
+    return figure
 
 
 def _size(dim: int, shape: str | None) -> tuple[int, int]:

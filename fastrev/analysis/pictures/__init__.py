@@ -1,0 +1,1 @@
+"""Pictures of runs, one kind a file; `fastrev.analysis.figures` chooses among them and saves."""
