@@ -27,15 +27,19 @@ from fastrev.model.check import InputError
 from fastrev.model.distribution import Empirical, Gaussian, GaussianMixture, Point, Uniform
 from fastrev.model.exponential import Exponential
 from fastrev.model.first_passage import FirstPassage
+from fastrev.model.histogram import Histogram
 from fastrev.model.linear import Linear
+from fastrev.model.mean import Mean
 from fastrev.model.method import EulerMaruyama, Heun, Milstein
 from fastrev.model.moments import Moments
 from fastrev.model.network import NeuralScore
 from fastrev.model.predictor_corrector import PredictorCorrector
 from fastrev.model.process import VE, VP, Brownian, OrnsteinUhlenbeck, SubVP
+from fastrev.model.quantiles import Quantiles
 from fastrev.model.reversal import Reverse, reverse
 from fastrev.model.score import Score
 from fastrev.model.sde import SDE
+from fastrev.model.stopping import StandardError
 from fastrev.model.timegrid import TimeGrid
 
 __version__ = "0.1.0"
@@ -56,8 +60,10 @@ __all__ = [
     "GaussianMixture",
     "GridScore",
     "Heun",
+    "Histogram",
     "InputError",
     "Linear",
+    "Mean",
     "Milstein",
     "Moments",
     "NeuralScore",
@@ -66,10 +72,12 @@ __all__ = [
     "Periodic",
     "Point",
     "PredictorCorrector",
+    "Quantiles",
     "Reflect",
     "Reverse",
     "Run",
     "Score",
+    "StandardError",
     "SubVP",
     "TimeGrid",
     "Uniform",

@@ -16,7 +16,7 @@ they are given beside it, by name.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,26 +28,16 @@ from fastrev.engine.describe import TABLES
 from fastrev.engine.functions import Resolved, import_function, put_back, recorded
 from fastrev.engine.lastframe import last_frame
 from fastrev.engine.objects import DISTRIBUTIONS, build_object, given_array
+from fastrev.engine.observers import OBSERVABLES
 from fastrev.engine.scores import build_score
 from fastrev.engine.specification import Options, Specification, checked, specify
-from fastrev.model import check, first_passage, linear, moments, process, sde
+from fastrev.model import check, linear, sde
 from fastrev.model.boundary import BOUNDARIES
 from fastrev.model.check import InputError
+from fastrev.model.process import GAUSSIAN
 from fastrev.model.reversal import reverse
 
-PROCESSES = {
-    c.__name__: c
-    for c in (
-        process.Brownian,
-        process.OrnsteinUhlenbeck,
-        process.VP,
-        process.SubVP,
-        process.VE,
-        linear.Linear,
-        sde.SDE,
-    )
-}
-OBSERVABLES = {c.__name__: c for c in (moments.Moments, first_passage.FirstPassage)}
+PROCESSES: dict[str, Any] = GAUSSIAN | {"Linear": linear.Linear, "SDE": sde.SDE}
 
 
 class Output(BaseModel):
@@ -135,14 +125,7 @@ def from_tables(
     """
     if imports:
         tables = with_imports(tables)
-    for name in tables:
-        if name not in TABLES:
-            raise InputError(f"[{name}] is not known: {check.nearest(name, TABLES)}")
-        if not isinstance(tables[name], dict):
-            raise InputError(f"{name} must be a table, got {tables[name]!r}")
-    for name in ("process", "x0"):
-        if name not in tables:
-            raise InputError(f"the table [{name}] is missing")
+    check_tables(tables, ("process", "x0"))
     arrays = arrays or {}
     forward = build_object(tables["process"], "process", PROCESSES, arrays)
     options = checked(Options, tables.get("run", {}), "run.")
@@ -159,6 +142,18 @@ def from_tables(
     if "boundary" in tables:
         walls = build_object(tables["boundary"], "boundary", BOUNDARIES, arrays)
     return Config(specify(model, x0, options, observe=observe, boundary=walls), output)
+
+
+def check_tables(tables: Mapping[str, Any], needed: Iterable[str]) -> None:
+    """Only tables that are known, and all that are needed.  Raises InputError."""
+    for name in tables:
+        if name not in TABLES:
+            raise InputError(f"[{name}] is not known: {check.nearest(name, TABLES)}")
+        if not isinstance(tables[name], dict):
+            raise InputError(f"{name} must be a table, got {tables[name]!r}")
+    for name in needed:
+        if name not in tables:
+            raise InputError(f"the table [{name}] is missing")
 
 
 def build_observables(tables: Mapping[str, Any]) -> dict[str, Any]:

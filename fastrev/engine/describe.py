@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,8 @@ def _describe_run(spec: Specification) -> dict[str, Any]:
     frames = spec.times.tolist() if spec.frame_steps else 0
     run |= {"frames": frames, "method": method_table(spec.method), "shard_size": spec.shard_size}
     run["storage"] = spec.storage
+    if spec.until is not None:
+        run["until"] = asdict(spec.until)
     if isinstance(spec.keep, range):
         run["keep"] = {"start": spec.keep.start, "stop": spec.keep.stop, "step": spec.keep.step}
     else:

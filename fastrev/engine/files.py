@@ -1,5 +1,6 @@
 """Runs in files: writing shards, and resuming what was interrupted or damaged."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -18,6 +19,7 @@ from fastrev.engine.provenance import provenance
 from fastrev.engine.run import Run, open_run
 from fastrev.engine.shards import Shard, shards
 from fastrev.engine.specification import Specification
+from fastrev.engine.stopping import cut, rounds
 from fastrev.model.boundary import Periodic
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Distribution
@@ -76,7 +78,7 @@ def write_shards(
             rows = Kept(*writer.buffer(shard.index))
             outcome = program.run_shard(shard, rows, int(header.rows[shard.index]), done)
             seconds = time.perf_counter() - start
-            numbers = dict(zip(header.numbers, outcome.numbers, strict=True))
+            numbers = dict(zip(program.spec.observed, outcome.numbers, strict=True))
             writer.submit(Rows(shard.index, *rows, numbers, seconds, outcome.non_finite, repair))
             tally = tally.with_(outcome)
     return tally
@@ -116,10 +118,13 @@ def resume(
     with Progress(spec.n, spec.grid.steps, progress) as bar:
         for chosen, mend in ((broken - missing, True), (missing, False)):
             todo = [shard for shard in everything if shard.index in chosen]
-            if todo:
-                with open_file(path) as file:
-                    offsets = offsets_of(file)
-                write_shards(path, header, offsets, program, todo, bar.advance, repair=mend)
+            if not todo:
+                continue
+            with open_file(path) as file:
+                offsets = offsets_of(file)
+            for batch in [todo] if mend else rounds(spec, todo, lambda: open_run(path).observables):
+                write_shards(path, header, offsets, program, batch, bar.advance, repair=mend)
+    spec = stopped(path, spec, program)
     return open_run(path).adopt(spec, program.compile_seconds)
 
 
@@ -139,7 +144,6 @@ def extend(
     """
     from fastrev.store.h5md import create
     from fastrev.store.reader import read_header, read_progress
-    from fastrev.store.writer import Writer
 
     path, out = Path(path), Path(out)
     header = read_header(path)
@@ -162,14 +166,38 @@ def extend(
     shared = [
         s for s in shards(old.n, old.shard_size) if committed[s.index] and s.count == old.shard_size
     ]
-    with Writer(out, new, offsets) as writer:
-        for shard in shared:
-            writer.submit(copied_rows(path, shard, writer.buffer(shard.index)))
+    _copy(path, shared, out, new, offsets)
     copied = {s.index for s in shared}
     todo = [s for s in shards(n, spec.shard_size) if s.index not in copied]
     with Progress(sum(s.count for s in todo), spec.grid.steps, progress) as bar:
         write_shards(out, new, offsets, program, todo, bar.advance)
     return open_run(out).adopt(spec, program.compile_seconds)
+
+
+def stopped(path: Path, spec: Specification, program: Program) -> Specification:
+    """Make a file whose run reached its error one of the particles that were run."""
+    from fastrev.store.h5md import create
+    from fastrev.store.reader import read_progress
+
+    committed = read_progress(path).committed
+    if spec.until is None or committed.all():
+        return spec
+    own = cut(spec, int(np.argmin(committed)) * spec.shard_size)
+    beside = path.with_name(path.name + ".part")
+    header = make_header(own, program)
+    offsets = create(beside, header, overwrite=True)
+    _copy(path, list(shards(own.n, own.shard_size)), beside, header, offsets)
+    os.replace(beside, path)
+    return own
+
+
+def _copy(path: Path, shared: list[Shard], out: Path, header: "Header", offsets: "Offsets") -> None:
+    """Committed shards of one file into another."""
+    from fastrev.store.writer import Writer
+
+    with Writer(out, header, offsets) as writer:
+        for shard in shared:
+            writer.submit(copied_rows(path, shard, writer.buffer(shard.index)))
 
 
 def copied_rows(path: Path, shard: Shard, buffer: tuple[NDArray[Any], NDArray[Any]]) -> "Rows":

@@ -5,7 +5,6 @@ import importlib
 import time
 import uuid
 import warnings
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,18 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrev.engine import memory, threads
+from fastrev.engine import callback, memory, threads
 from fastrev.engine.lastframe import LastFrame
 from fastrev.engine.messages import KernelError, PerformanceWarning, compile_message
+from fastrev.engine.observers import observer_of
 from fastrev.engine.shards import Shard, pieces
 from fastrev.engine.specification import Specification
 from fastrev.model.boundary import Absorb
 from fastrev.model.check import InputError
 from fastrev.model.distribution import Distribution, Draw
-from fastrev.model.first_passage import FirstPassage
 from fastrev.model.kernel import Kernel, Terms
 from fastrev.model.method import Prepared
-from fastrev.model.moments import Moments
 from fastrev.model.sde import check_scalar_noise
 
 _TILE = 1456
@@ -46,6 +44,10 @@ out and Ctrl-C does not wait."""
 
 _NUMBERS = 1 << 28
 """Bytes that the observables of a shard's pieces may take before they are joined."""
+
+
+_PILOT_PARTS = 64
+"""Places among given states from which a pilot takes particles: they may be sorted."""
 
 
 class Due(NamedTuple):
@@ -86,8 +88,12 @@ class Tally(NamedTuple):
 
     def with_(self, outcome: Outcome) -> "Tally":
         """The same with one more range."""
-        lost = self.lost if self.lost >= 0 else outcome.lost
-        return Tally(lost, self.outside + outcome.outside)
+        return self.and_(Tally(outcome.lost, outcome.outside))
+
+    def and_(self, other: "Tally") -> "Tally":
+        """Two together."""
+        lost = self.lost if self.lost >= 0 else other.lost
+        return Tally(lost, self.outside + other.outside)
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,31 @@ class Program:
         """Two shards together, the one with smaller ids first."""
         return self._all([a, b])
 
+    def lay_bins(self) -> None:
+        """Run a pilot for the observables whose bins it lays: the same whoever runs it."""
+        observed = self.spec.observed.values()
+        tables = []
+        for one, table in zip(observed, self.observed_tables, strict=True):
+            if one.observable.pilot:
+                bins = one.observable.bins(self._pilot(one.steps, one.observable.pilot))
+                tables.append(tuple(map(np.ascontiguousarray, bins)))
+            else:
+                tables.append(table)
+        object.__setattr__(self, "observed_tables", tuple(tables))
+
+    def _pilot(self, steps: Sequence[int], count: int) -> NDArray[Any]:
+        """Frames (F, m, d) of the first particles, or, of given states, of some all over."""
+        spec, due = self.spec, _due(steps, [()] * len(self.spec.observed))
+        count = min(spec.n, max(count, self.block or 0))
+        drawn = isinstance(spec.x0, Distribution) or self.block is not None
+        parts = 1 if drawn else min(count, _PILOT_PARTS)
+        size = count // parts
+        frames = np.empty((len(steps), parts * size, spec.dim), spec.storage)
+        rows, every = Kept(frames, _passages(spec, 0)), np.empty(0, np.int64)
+        for k in range(parts):
+            self._call(rows, due, k * (spec.n // parts), size, k * size, every)
+        return frames
+
     def run_path(self, particle: int) -> NDArray[Any]:
         """One particle at every step, (S+1, dim), in the run's dtype."""
         every = range(self.spec.grid.steps + 1)
@@ -221,8 +252,7 @@ class Program:
             self.tables,
             self.draw_values,
         )
-        if self.callback is not None:
-            _raise_from_callback(self.callback)
+        callback.raise_from(self.callback)
         lost = first + int(place) if place >= 0 else -1
         return Outcome(int(bad), lost, int(outside), numbers)
 
@@ -251,6 +281,7 @@ def build(spec: Specification, stored: bool = True) -> Program:
     compiled: Any = program.kernel
     fresh = not compiled.overloads
     _compile(program, spec, functions)
+    program.lay_bins()
     object.__setattr__(program, "compile_seconds", time.perf_counter() - start)
     compiled_now = fresh and not getattr(compiled._cache, "hits", 0)
     if stored and compiled_now and not program.recipe.marked:  # a look-up is no vector code
@@ -278,14 +309,8 @@ def _warn_of_scalar_loops(compiled: Any, functions: list[Callable[..., Any]]) ->
 def _prepare(spec: Specification, stored: bool) -> Program:
     """A program whose kernel is compiled when it is first called.  Raises InputError."""
     from fastrev.kernels import recipe as recipes
-    from fastrev.kernels.boundary import add_passages
-    from fastrev.kernels.moments import add_moments
     from fastrev.kernels.specialise import NotAKernelError
 
-    observers: dict[type, Any] = {
-        Moments: recipes.Observer(add_moments),
-        FirstPassage: recipes.Observer(add_passages),
-    }
     real = np.dtype(spec.dtype).type
     check_scalar_noise(spec.process, float(spec.grid.times[0]))
     prepared = spec.method.prepared(spec.process, spec.dim, spec.grid)
@@ -297,7 +322,10 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         parts[role], tables[role] = _part(recipes.Part, role, kernel, spec, real)
     if terms.divergence == "numeric" and terms.score is not None:
         parts["divergence"] = "numeric"
+    observers = [observer_of(one, spec) for one in spec.observed.values()]
     draw = spec.x0.draw(spec.dim) if isinstance(spec.x0, Distribution) else None
+    shapes = [kernel.shape for kernel in roles.values()]
+    shapes += [o.observer.part.shape for o in observers if o.observer.part]
     recipe = recipes.Recipe(
         dtype=spec.dtype,
         **parts,
@@ -308,13 +336,13 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         draw_uses=(draw.uses_u, draw.uses_v, draw.uses_z) if draw else (False, False, False),
         correlated=draw is not None and draw.correlated,
         storage=spec.storage,
-        observers=tuple(observers[type(o.observable)] for o in spec.observed.values()),
+        observers=tuple(observer.observer for observer in observers),
         stages=spec.method.stages,
         corrected=prepared.repeats > 0,
         boundary=_boundary(spec),
         marked=any(kernel.marks for kernel in roles.values()),
         structure=terms.structure,
-        dim=spec.dim if any(kernel.shape == "tuple" for kernel in roles.values()) else None,
+        dim=spec.dim if any(shape == "tuple" for shape in shapes) else None,
         rank=terms.rank or spec.dim,
     )
     values = _draw_values(draw, real)
@@ -329,21 +357,23 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         compiled = _kernel(recipe, content if stored else None)
     except NotAKernelError as error:
         raise KernelError(str(error)) from None
-    number = _registered(called)
+    number = callback.registered(called)
     if number is not None:
         tables["score"] = (real(number),)
     tile = _coupled_tile(spec.dim) if recipe.coupled else _TILE
     program = Program(
         kernel=compiled,
         recipe=recipe,
-        digest=_digest(_with_callable(content, called), (*numbers, *values, terms.correction)),
+        digest=_digest(
+            callback.with_callable(content, called), (*numbers, *values, terms.correction)
+        ),
         compile_seconds=0.0,
         dtype=real,
         seed=np.uint64(spec.seed),
         width=spec.dim if recipe.coupled else 1,
         tile=(called and called.block) or tile,
         due=_due(spec.frame_steps, [o.steps for o in spec.observed.values()]),
-        observed_tables=tuple(() for _ in spec.observed),
+        observed_tables=tuple(observer.table for observer in observers),
         step_scalars=steps,
         correction=real(terms.correction),
         corrector=corrector,
@@ -354,41 +384,8 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         block=called.block if called else None,
         callback=number,
     )
-    if number is not None:
-        from fastrev.kernels.scores.batched import release
-
-        weakref.finalize(program, release, number)
+    callback.release_with(program, number)
     return program
-
-
-def _with_callable(content: str | None, called: Kernel | None) -> str | None:
-    """The fingerprint of a kernel together with that of what it calls back."""
-    from fastrev.kernels.fingerprint import UNKNOWN, content_hash
-
-    if called is None or content is None:
-        return content
-    own = content_hash(called.identity)
-    return None if own == UNKNOWN else content + own
-
-
-def _registered(called: Kernel | None) -> int | None:
-    """The number by which compiled code knows the callable."""
-    if called is None or called.callback is None:
-        return None
-    from fastrev.kernels.scores.batched import register
-
-    return register(called.callback)
-
-
-def _raise_from_callback(number: int) -> None:
-    """Raise what the callable raised."""
-    from fastrev.kernels.scores.batched import error_of
-
-    error = error_of(number)
-    if isinstance(error, InputError) or (error and not isinstance(error, Exception)):
-        raise error
-    if error is not None:
-        raise KernelError(f"BatchedScore: the function raised {error!r}") from error
 
 
 def _roles(terms: Terms) -> dict[str, Kernel]:

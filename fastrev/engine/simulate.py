@@ -1,23 +1,25 @@
 """The way through the engine: specification -> shards -> kernel -> rows -> memory or file."""
 
-import functools
 import os
 import time as clock
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastrev.engine import memory
-from fastrev.engine.program import Program, Tally, build, make_rows
+from fastrev.engine.program import Kept, Outcome, Program, Tally, build, make_rows
 from fastrev.engine.progress import Progress
 from fastrev.engine.run import Run
 from fastrev.engine.shards import shards
 from fastrev.engine.specification import Options, Specification, checked, specify
+from fastrev.engine.stopping import cut, rounds
 from fastrev.model.boundary import Boundary
 from fastrev.model.check import InputError
 from fastrev.model.methods import as_method, method_table
+from fastrev.model.stopping import StandardError
 from fastrev.model.timegrid import TimeGrid
 
 
@@ -41,6 +43,7 @@ def simulate(
     keep: Any = 1,
     storage: Any = None,
     boundary: Boundary | None = None,
+    until: StandardError | None = None,
 ) -> Run:
     """Run n independent particles of a process over a time grid.
 
@@ -71,6 +74,8 @@ def simulate(
     keep        which particles' frames are kept: every k-th, a slice, or ids
     storage     dtype of the frames: "float16", "float32", "float64"; None for `dtype`
     boundary    Reflect(low, high), Periodic(low, high), Absorb(low, high); None for free space
+    until       StandardError("mean", 1e-4): stop when that error of an observable is reached;
+                n is then the most that is run, and the result an ensemble of so many as were
 
     The result is the same, bit for bit, at any number of threads and any shard size.
     Raises InputError (a ValueError) for bad input, before any file is touched;
@@ -79,7 +84,7 @@ def simulate(
     spec = specified(
         process, x0, n=n, time=time, steps=steps, dim=dim, seed=seed, dtype=dtype, frames=frames,
         method=method, observe=observe, shard_size=shard_size, keep=keep, storage=storage,
-        boundary=boundary,
+        boundary=boundary, until=until,
     )  # fmt: skip
     return execute(spec, out, progress, overwrite, durable)
 
@@ -94,6 +99,7 @@ def specified(
     keep: Any = 1,
     storage: Any = None,
     boundary: Boundary | None = None,
+    until: StandardError | None = None,
     **plain: Any,
 ) -> Specification:
     """The specification that these arguments of `simulate` describe.  Raises InputError."""
@@ -103,6 +109,7 @@ def specified(
         "method": method_table(as_method(method)),
         "storage": None if storage is None else _dtype_name(storage),
         "keep": _keep_ids(keep),
+        "until": asdict(until) if isinstance(until, StandardError) else until,
     }
     if grid is None:
         values["time"] = time
@@ -152,6 +159,10 @@ def execute(
         run, tally = _to_file(spec, program, path, progress, overwrite, durable)
     if run.non_finite:
         warnings.warn(_lost_message(run, spec, tally.lost), RuntimeWarning, stacklevel=3)
+    for name, one in spec.observed.items():
+        note = one.observable.note(run.observables[name])
+        if note:
+            warnings.warn(f"observable {name!r}: {note}", RuntimeWarning, stacklevel=3)
     if tally.outside:
         warnings.warn(
             f"{tally.outside:,} of {spec.n:,} particles were at some step beyond the score's "
@@ -182,32 +193,40 @@ def _path(out: Any) -> Path:
 def _in_memory(spec: Specification, program: Program, progress: bool | None) -> tuple[Run, Tally]:
     from fastrev.engine.describe import to_toml
 
-    text = to_toml(spec)
     rows = make_rows(spec, spec.rows)
-    start = clock.perf_counter()
+    totals: list[Outcome] = []
+
+    def results() -> dict[str, Any]:
+        return {
+            name: o.observable.result(numbers, spec.grid.times[list(o.steps)])
+            for (name, o), numbers in zip(spec.observed.items(), totals[0].numbers, strict=True)
+        }
+
+    done, start = 0, clock.perf_counter()
     with Progress(spec.n, spec.grid.steps, progress) as bar:
-        outcomes = (
-            program.run_shard(shard, rows, 0, bar.advance)
-            for shard in shards(spec.n, spec.shard_size)
-        )
-        total = functools.reduce(program.joined, outcomes)
+        for batch in rounds(spec, list(shards(spec.n, spec.shard_size)), results):
+            for shard in batch:
+                outcome = program.run_shard(shard, rows, 0, bar.advance)
+                totals[:] = [program.joined(totals[0], outcome) if totals else outcome]
+                done += shard.count
     seconds = clock.perf_counter() - start
+    if done < spec.n:
+        kept = spec.row_of(done)
+        rows = Kept(rows.frames[:, :kept], rows.passages[:kept])
+        spec = cut(spec, done)
     run = Run(
         rows.frames,
         spec.times,
         spec.seed,
-        text.toml,
+        to_toml(spec).toml,
         spec,
         seconds,
         program.compile_seconds,
-        total.non_finite,
-        observables={
-            name: o.observable.result(numbers, spec.grid.times[list(o.steps)])
-            for (name, o), numbers in zip(spec.observed.items(), total.numbers, strict=True)
-        },
+        totals[0].non_finite,
+        observables=results(),
         first_passage=rows.passages if spec.absorbing else None,
     )
-    return run, Tally().with_(total)
+    return run, Tally().with_(totals[0])
 
 
 def _to_file(
@@ -218,15 +237,19 @@ def _to_file(
     overwrite: bool,
     durable: bool,
 ) -> tuple[Run, Tally]:
-    from fastrev.engine.files import make_header, write_shards
+    from fastrev.engine.files import make_header, stopped, write_shards
     from fastrev.engine.run import open_run
     from fastrev.store.h5md import create
 
     header = make_header(spec, program)
     start = clock.perf_counter()
     offsets = create(path, header, overwrite)
+    tally = Tally()
     with Progress(spec.n, spec.grid.steps, progress) as bar:
-        todo = shards(spec.n, spec.shard_size)
-        tally = write_shards(path, header, offsets, program, todo, bar.advance, durable)
+        todo = list(shards(spec.n, spec.shard_size))
+        for batch in rounds(spec, todo, lambda: open_run(path).observables):
+            own = write_shards(path, header, offsets, program, batch, bar.advance, durable)
+            tally = tally.and_(own)
+    spec = stopped(path, spec, program)
     seconds = clock.perf_counter() - start
     return open_run(path).adopt(spec, program.compile_seconds, seconds), tally

@@ -20,6 +20,7 @@ from fastrev.model.method import Method
 from fastrev.model.methods import as_method
 from fastrev.model.observable import Observable
 from fastrev.model.reversal import Reverse
+from fastrev.model.stopping import StandardError
 from fastrev.model.timegrid import TimeGrid
 
 Count = Annotated[int, Field(gt=0)]
@@ -59,6 +60,16 @@ class KeepIds(BaseModel):
     step: Count = 1
 
 
+class Until(BaseModel):
+    """The error at which a run stops: see `StandardError`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    observable: str
+    target: Annotated[float, Field(gt=0)]
+    relative: bool = False
+
+
 class Options(BaseModel):
     """The plain values of a run: the `[run]` table of a configuration."""
 
@@ -77,6 +88,7 @@ class Options(BaseModel):
     storage: Literal["float16", "float32", "float64"] | None = None
     method: str | dict[str, Any] = "euler-maruyama"
     shard_size: Count | None = None
+    until: Until | None = None
 
     def time_grid(self) -> TimeGrid:
         """The grid that time, steps, grid and rho describe."""
@@ -134,6 +146,7 @@ class Specification:
     storage is the dtype of the frames.
     observed are the observables by name.
     boundary is what happens at walls, None without.
+    until is the error at which it may stop with fewer than n particles, None without.
     """
 
     process: Any
@@ -150,6 +163,7 @@ class Specification:
     storage: str
     observed: Mapping[str, Observed]
     boundary: Boundary | None = None
+    until: StandardError | None = None
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -214,6 +228,7 @@ def specify(
     frame_steps = _steps_of("frames", options.frames, grid) if options.frames != 0 else ()
     observed = _observed(observe, frame_steps, grid)
     for name, one in observed.items():
+        one.observable.check(dim)
         if one.observable.absorbing and not isinstance(boundary, Absorb):
             raise InputError(
                 f"observe: {name!r} needs walls that absorb, boundary=Absorb(low, high); "
@@ -221,8 +236,15 @@ def specify(
             )
     if not frame_steps and not observed and not isinstance(boundary, Absorb):
         raise InputError("frames = 0 keeps nothing: ask for frames, or for observables")
+    until = StandardError(**options.until.model_dump()) if options.until else None
+    if until is not None:
+        until.check(observed)
+        if isinstance(x0, LastFrame):
+            raise InputError("until needs an x0 that is a distribution or an array, not a file")
     itemsize = np.dtype(options.storage or options.dtype).itemsize
     size = options.shard_size or default_shard_size(grid.steps, dim, len(frame_steps), itemsize)
+    if until is not None and options.shard_size is None:
+        size = min(size, max(1024, n // _ROUNDS // 1024 * 1024))
     if isinstance(process, Reverse) and hasattr(process.score, "block_size"):
         block = process.score.block_size(dim)
         size = -(-size // block) * block
@@ -241,7 +263,12 @@ def specify(
         storage=options.storage or options.dtype,
         observed=observed,
         boundary=boundary,
+        until=until,
     )
+
+
+_ROUNDS = 256
+"""Shards of a run that may stop early, at least: so near to its error it can stop."""
 
 
 def default_shard_size(steps: int, dim: int, frames: int, itemsize: int) -> int:
@@ -344,7 +371,7 @@ def _observed(observe: Any, frame_steps: tuple[int, ...], grid: TimeGrid) -> dic
     usual = frame_steps or _steps_of("times", min(_USUAL_TIMES, grid.steps + 1), grid)
     result: dict[str, Observed] = {}
     for name, one in named:
-        if isinstance(one, type) or not hasattr(one, "joined"):
+        if not isinstance(one, Observable):
             raise InputError(f"observe must be observables such as Moments(), got {one!r}")
         if not str(name).isidentifier():
             raise InputError(f"observe: a name must be letters, digits and _, got {name!r}")

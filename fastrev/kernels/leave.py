@@ -17,7 +17,8 @@ def make_leave(recipe: Recipe, build: Specialiser) -> Any:
     rows are the first row of the tile's particles, those that are kept, the place of its first
     particle, and whether all are kept.
     """
-    keep, observe = _make_keep(recipe.storage, build), _make_observe(recipe.observers, build)
+    keep = _make_keep(recipe.storage, build)
+    observe = _make_observe(recipe.observers, recipe, build)
 
     @build.own_loop
     def leave(
@@ -40,7 +41,7 @@ def make_leave(recipe: Recipe, build: Specialiser) -> Any:
     return leave
 
 
-def _make_observe(observers: tuple[Observer, ...], build: Specialiser) -> Any:
+def _make_observe(observers: tuple[Observer, ...], recipe: Recipe, build: Specialiser) -> Any:
     """`observe(numbers, rows, tables, k, x, tau, work)`: each observer that is due at time k."""
     if not observers:
 
@@ -49,7 +50,8 @@ def _make_observe(observers: tuple[Observer, ...], build: Specialiser) -> Any:
             return
 
         return nothing
-    add, others = observers[0].add, _make_observe(observers[1:], build)
+    first, others = observers[0], _make_observe(observers[1:], recipe, build)
+    add = first.add if first.make is None else first.make(first, recipe, build)
 
     def observe(numbers, rows, tables, k, x, tau, work):
         row = rows[0][k]

@@ -21,10 +21,14 @@ class Part:
 class Observer:
     """A reduction over a tile: `add(numbers (K,), x (w, B), tau (B,), table, k, work)`.
 
-    k is the row of its time, tau the times of absorption, infinite for none.
+    k is the row of its time, tau the times of absorption, infinite for none; table holds its
+    parameters, work is scratch.  Either add is given, or `make(observer, recipe, build)`, which
+    returns it for a user's own function, part.  Both are functions of this package.
     """
 
-    add: Callable[..., None]
+    add: Callable[..., None] | None = None
+    make: Callable[..., Any] | None = None
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -104,12 +108,18 @@ class Recipe:
         parts += [self.divergence == "numeric", self.boundary, self.marked]
         parts += [self.draw, self.draw_names, self.draw_uses, self.correlated]
         for part in (self.drift, self.diffusion, self.score, self.divergence):
-            if isinstance(part, Part):
-                parts += [part.function, part.names, part.scheduled, part.shape]
-            else:
-                parts += [part]
-        parts += [observer.add for observer in self.observers]
+            parts += _pieces(part)
+        for observer in self.observers:  # their own code is part of `fingerprint.sources`
+            made: Any = observer.add or observer.make
+            parts += [made.__module__, made.__qualname__, *_pieces(observer.part)]
         try:
             return fingerprint(*parts)
         except OpaqueError:
             return None
+
+
+def _pieces(part: Any) -> list[Any]:
+    """What decides the code of a part."""
+    if isinstance(part, Part):
+        return [part.function, part.names, part.scheduled, part.shape]
+    return [part]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastrev.model.check import Array
+from fastrev.model.observable import Observable
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class FirstPassageResult:
 
 
 @dataclass(frozen=True)
-class FirstPassage:
+class FirstPassage(Observable):
     """Survival and mean first-passage time at absorbing walls, `boundary=Absorb(...)`.
 
     times   when: a count, a list of times, {"every": k} steps; None for the times of the frames
@@ -56,14 +57,8 @@ class FirstPassage:
     """
 
     times: Any = None
-    dtype = "float64"
+    name = "first_passage"
     absorbing = True
-    """It needs a boundary that absorbs."""
-
-    @property
-    def name(self) -> str:
-        """Its key in `run.observables`."""
-        return "first_passage"
 
     def width(self, dim: int) -> int:
         """Numbers per time."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastrev.model.check import Array
+from fastrev.model.observable import Observable
 
 
 class Sums(NamedTuple):
@@ -103,20 +104,14 @@ class MomentsResult:
 
 
 @dataclass(frozen=True)
-class Moments:
+class Moments(Observable):
     """Mean, covariance, third and fourth central moments, in float64, of every coordinate.
 
     times   when: a count, a list of times, {"every": k} steps; None for the times of the frames
     """
 
     times: Any = None
-    dtype = "float64"
-    absorbing = False
-
-    @property
-    def name(self) -> str:
-        """Its key in `run.observables`."""
-        return "moments"
+    name = "moments"
 
     def width(self, dim: int) -> int:
         """Numbers per time: 1 + 4d + d^2."""

@@ -1,0 +1,140 @@
+"""Quantiles of each coordinate, from counts in bins that are laid by a pilot.
+
+The first particles of a run, or of given states some from all over, run beforehand: their median
+c and spread s at each time lay the bins, even in log2(1 + |x - c|/s) on each side of c, 64 to the
+octave.  So a bin is 1.6 % of the spread in the middle, bins reach 2^14 spreads out, and counts are
+whole numbers, equal in any order.  Between the bins' edges the distribution function is
+interpolated by monotone cubics.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrev.model import check
+from fastrev.model.check import Array, InputError
+from fastrev.model.observable import Observable
+
+PER_OCTAVE, OCTAVES = 64, 14
+SIDE = PER_OCTAVE * OCTAVES
+"""Bins on each side of the centre."""
+_OWN = 3 + 2 * SIDE
+"""Numbers of one coordinate: centre, spread, how many were NaN, and the counts."""
+
+
+class Bins(NamedTuple):
+    """Centre and spread at each time, (F, d)."""
+
+    centre: Array
+    spread: Array
+
+
+@dataclass(frozen=True)
+class QuantilesResult:
+    """Quantiles of each coordinate at each time.
+
+    times    (F,) forward time
+    q        (Q,) the probabilities
+    n        (F,) particles
+    values   (F, Q, d)
+    stderr   (F, Q, d) sqrt(q (1 - q)/n) over the density there
+    """
+
+    times: Array
+    q: Array
+    n: NDArray[np.int64]
+    values: Array
+    stderr: Array
+
+
+@dataclass(frozen=True)
+class Quantiles(Observable):
+    """Quantiles of each coordinate, at some times; see the file's head for how exact they are.
+
+    q       probabilities between 0 and 1
+    times   when: a count, a list of times, {"every": k} steps; None for those of the frames
+
+    They differ from the sample's own quantiles by less than their standard error where the law has
+    a smooth density; where it has atoms, by up to the width of a bin.  NaN where a particle is
+    NaN.  Raises InputError.
+    """
+
+    q: Any = (0.025, 0.25, 0.5, 0.75, 0.975)
+    times: Any = None
+    name = "quantiles"
+    pilot = 1024
+    """Particles that lay the bins."""
+
+    def __post_init__(self) -> None:
+        q = np.atleast_1d(check.finite_array("Quantiles.q", self.q, ndim=(0, 1)))
+        bad = q[(q <= 0.0) | (q >= 1.0)]
+        if bad.size:
+            raise InputError(f"Quantiles.q must lie between 0 and 1, got {bad[0]:g}")
+        object.__setattr__(self, "q", q.tolist())
+
+    def width(self, dim: int) -> int:
+        """Numbers per time."""
+        return dim * _OWN
+
+    def bins(self, frames: Array) -> Bins:
+        """Laid for a pilot's frames (F, m, d)."""
+        x = np.where(np.isfinite(frames), frames, np.nan).astype(np.float64)
+        x = np.where(np.isnan(x).all(axis=1, keepdims=True), 0.0, x)
+        low, centre, high = np.nanquantile(x, [0.25, 0.5, 0.75], axis=1)
+        spread = np.maximum((high - low) / 1.35, 0.1 * np.nanstd(x, axis=1))
+        least = 1e-6 * np.abs(centre)
+        return Bins(centre, np.where(spread > least, spread, np.where(least > 0.0, least, 1.0)))
+
+    def joined(self, a: Array, b: Array) -> Array:
+        """The numbers of two ranges together; the bins are the same."""
+        one, two = (v.reshape(len(v), -1, _OWN) for v in (a, b))
+        total = one + two
+        total[..., :2] = np.where(one[..., 1:2] > 0.0, one[..., :2], two[..., :2])
+        return total.reshape(a.shape)
+
+    def result(self, numbers: Array, times: Array) -> QuantilesResult:
+        """What `run.observables["quantiles"]` holds."""
+        own = np.asarray(numbers).reshape(len(numbers), -1, _OWN)
+        shape = (len(own), len(self.q), own.shape[1])
+        values, stderr = np.full(shape, np.nan), np.full(shape, np.nan)
+        for f, j in np.ndindex(own.shape[:2]):
+            centre, spread, lost = own[f, j, :3]
+            counts = own[f, j, 3:]
+            if lost == 0.0 and counts.sum() > 0.0:
+                values[f, :, j], stderr[f, :, j] = _inverted(
+                    counts, centre + spread * EDGES, np.array(self.q)
+                )
+        n = (own[:, 0, 2] + own[:, 0, 3:].sum(axis=1)).astype(np.int64)
+        return QuantilesResult(np.asarray(times), np.array(self.q), n, values, stderr)
+
+
+def _edges() -> Array:
+    """Edges of the bins in units of the spread, (2 SIDE + 1,): b bins out, at 2^(b/64) - 1 but
+    straight within an octave, as a float32's bits are."""
+    b = np.arange(SIDE + 1)
+    out = 2.0 ** (b // PER_OCTAVE) * (1.0 + (b % PER_OCTAVE) / PER_OCTAVE) - 1.0
+    return np.concatenate([-out[:0:-1], out])
+
+
+EDGES = _edges()
+
+
+def _inverted(counts: Array, edges: Array, q: Array) -> tuple[Array, Array]:
+    """Where the distribution function is q, and the standard error of that, each (Q,)."""
+    from scipy.interpolate import PchipInterpolator
+
+    n = counts.sum()
+    filled = np.flatnonzero(counts)
+    own = slice(filled[0], filled[-1] + 2)
+    x, below = edges[own], np.concatenate([[0.0], np.cumsum(counts[own.start : own.stop - 1])]) / n
+    f = PchipInterpolator(x, below)
+    k = np.clip(np.searchsorted(below, q, side="left"), 1, len(x) - 1)
+    low, high = x[k - 1], x[k]
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        over = f(middle) >= q
+        low, high = np.where(over, low, middle), np.where(over, middle, high)
+    density = counts[own.start : own.stop - 1][k - 1] / (n * (x[k] - x[k - 1]))
+    return 0.5 * (low + high), np.sqrt(q * (1.0 - q) / n) / density
