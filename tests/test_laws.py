@@ -73,6 +73,19 @@ def test_reverse_brownian_from_a_point():
     assert scheme_moments(run.specification).variance[-1, 0] == pytest.approx(1 / 200, rel=1e-9)
 
 
+def test_there_and_back_with_one_seed():
+    """The way back has noise of its own, or it would undo what the way there did."""
+    process, p0 = fr.Brownian(0.5), fr.Gaussian(0.0, 1.0)
+    options = {"n": 1_000_000, "steps": 200, "seed": 7}
+    there = fr.simulate(process, p0, **options)
+    back = fr.simulate(fr.reverse(process, process.score(p0)), there.x, time=(1, 0), **options)
+    np.testing.assert_allclose(back.x.var(), 1.0, atol=0.02)
+    exact = np.corrcoef(there.frames[0, :, 0], back.x[:, 0])[0, 1]
+    np.testing.assert_allclose(exact, 0.5, atol=0.02)  # of x_0 and another one with the same x_T
+    on = fr.simulate(process, there.x, time=(1, 2), **options)
+    np.testing.assert_allclose(on.x.var(), 3.0, atol=0.05)
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.5, 2.0])
 def test_every_noise_factor_has_the_same_marginals(noise):
     process, p0, T = GAUSSIAN_PROBLEMS["vp"]

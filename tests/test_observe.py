@@ -53,7 +53,6 @@ def test_joining_is_the_whole():
     rng, moments = np.random.default_rng(2), Moments()
 
     def numbers(x):
-        point = x[:, :1]
         y = x - point
         one = Sums(
             np.array([float(x.shape[1])]),
@@ -66,6 +65,7 @@ def test_joining_is_the_whole():
         return one.packed()
 
     x = rng.gamma(1.0, size=(3, 1000)) + 5.0
+    point = x[:, :1]
     whole = moments.result(numbers(x), [0.0])
     parts = moments.result(moments.joined(numbers(x[:, :7]), numbers(x[:, 7:])), [0.0])
     empty = moments.joined(np.zeros((1, moments.width(3))), numbers(x))

@@ -37,12 +37,12 @@ def observer_of(one: "Observed", spec: "Specification") -> Prepared:
         return Prepared(Observer(add), _bins(observable))
     if isinstance(observable, Mean):
         return _mean(observable, spec.grid.times[list(one.steps)].astype(real), real)
+    blank = np.ones((len(one.steps), spec.dim))  # until a pilot has run
     if isinstance(observable, Quantiles):
-        blank = np.ones((len(one.steps), spec.dim))
         return Prepared(Observer(quantiles.add_quantiles), (blank, blank))
     if isinstance(observable, FirstPassage):
         return Prepared(Observer(boundary.add_passages))
-    return Prepared(Observer(moments.add_moments))
+    return Prepared(Observer(moments.add_moments), (blank,))
 
 
 def _bins(histogram: Histogram) -> tuple[Any, ...]:

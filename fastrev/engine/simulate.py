@@ -57,7 +57,8 @@ def simulate(
                 descending for a reverse process
     steps       equal steps
     dim         coordinates; 1, or what x0 or the process have
-    seed        whole number below 2^64; None draws a fresh one and records it
+    seed        whole number below 2^64; None draws a fresh one and records it.  Runs of one seed
+                share their noise where they start at one time in one direction, and only there
     dtype       "float32" or "float64"
     frames      how many to keep, first and last included, the times to keep, or
                 {"every": k} for each k-th step and the last; 0 for observables only

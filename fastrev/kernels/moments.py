@@ -117,14 +117,13 @@ def product_sum(a, b, shift_a, shift_b):
 def add_moments(numbers, x, tau, table, k, work):
     """Add a tile x (d, B) to `numbers`, laid out as model/moments.py says.
 
-    The reference point is the first particle that comes.
+    table is the reference point at each time, (F, d)
     """
     d = len(x)
     point, first, products = numbers[1 : 1 + d], numbers[1 + d :], numbers[1 + 2 * d :]
     third, fourth = products[d * d :], products[d * d + d :]
-    if numbers[0] == 0.0:
-        for j in range(d):
-            point[j] = x[j, 0]
+    for j in range(d):
+        point[j] = table[0][k, j]
     numbers[0] += x.shape[1]
     for j in range(d):
         s1, s2, s3, s4 = power_sums(x[j], point[j])

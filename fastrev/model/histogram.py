@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
-from fastrev.model.observable import Observable
+from fastrev.model.observable import Additive
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class HistogramResult:
 
 
 @dataclass(frozen=True)
-class Histogram(Observable):
+class Histogram(Additive):
     """Counts of particles in bins, at some times; whole numbers, so equal in any order.
 
     low, high    ends of the bins; a pair each for the bins of two coordinates
@@ -135,10 +135,6 @@ class Histogram(Observable):
     def width(self, dim: int) -> int:
         """Numbers per time: below, counts, above, NaN; or counts, outside."""
         return int(np.prod(self.bins)) + (1 if self.plane else 3)
-
-    def joined(self, a: Array, b: Array) -> Array:
-        """The numbers of two ranges together."""
-        return a + b
 
     def result(self, numbers: Array, times: Array) -> HistogramResult:
         """What `run.observables["histogram"]` holds."""

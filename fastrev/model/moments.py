@@ -1,11 +1,12 @@
-"""Moments of an ensemble: sums of powers about a reference point, moved and added exactly.
+"""Moments of an ensemble: sums of powers about a reference point near the mean.
 
 The numbers of one time, for d coordinates and with y = x - r:
 
     [n, r (d), sum y (d), sum y y^T (d x d), sum y^3 (d), sum y^4 (d)]
 
-Sums about different points are moved to one before they are added (Pebay,
-Sandia report SAND2008-6212), so a mean far from zero costs no digits.
+The point is the mean of a few particles, run beforehand, and the same for all ranges, so that
+their sums are added; in the end they are moved to the mean itself (Pebay, Sandia report
+SAND2008-6212), and a mean far from zero costs no digits.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastrev.model.check import Array
-from fastrev.model.observable import Observable
+from fastrev.model.observable import Additive
 
 
 class Sums(NamedTuple):
@@ -104,7 +105,7 @@ class MomentsResult:
 
 
 @dataclass(frozen=True)
-class Moments(Observable):
+class Moments(Additive):
     """Mean, covariance, third and fourth central moments, in float64, of every coordinate.
 
     times   when: a count, a list of times, {"every": k} steps; None for the times of the frames
@@ -112,22 +113,20 @@ class Moments(Observable):
 
     times: Any = None
     name = "moments"
+    pilot = 32
 
     def width(self, dim: int) -> int:
         """Numbers per time: 1 + 4d + d^2."""
         return 1 + 4 * dim + dim * dim
 
-    def joined(self, a: Array, b: Array) -> Array:
-        """The numbers of two ranges together, about their common mean."""
-        one, two = Sums.of(a), Sums.of(b)
-        n = one.n + two.n
-        # the mean of all, as a step from the first range's point: no digits are lost
-        gap = two.first + two.n[:, None] * (two.point - one.point)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            point = one.point + np.where(n[:, None] > 0, (one.first + gap) / n[:, None], 0.0)
-            moved = one.about(point), two.about(point)
-        total = Sums(n, point, *(p + q for p, q in zip(moved[0][2:], moved[1][2:], strict=True)))
-        return total.packed()
+    def bins(self, frames: Array) -> tuple[Array]:
+        """The reference point, near the mean, (F, d)."""
+        x = np.where(np.isfinite(frames), frames, 0.0)
+        return (x.mean(axis=1, dtype=np.float64),)
+
+    def laid(self, numbers: Array) -> Array:
+        """The reference point."""
+        return Sums.of(numbers).point
 
     def result(self, numbers: Array, times: Array) -> MomentsResult:
         """The moments that the numbers stand for; NaN where there are no particles."""

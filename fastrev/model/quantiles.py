@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
-from fastrev.model.observable import Observable
+from fastrev.model.observable import Additive
 
 PER_OCTAVE, OCTAVES = 64, 14
 SIDE = PER_OCTAVE * OCTAVES
@@ -50,7 +50,7 @@ class QuantilesResult:
 
 
 @dataclass(frozen=True)
-class Quantiles(Observable):
+class Quantiles(Additive):
     """Quantiles of each coordinate, at some times; see the file's head for how exact they are.
 
     q       probabilities between 0 and 1
@@ -87,12 +87,9 @@ class Quantiles(Observable):
         least = 1e-6 * np.abs(centre)
         return Bins(centre, np.where(spread > least, spread, np.where(least > 0.0, least, 1.0)))
 
-    def joined(self, a: Array, b: Array) -> Array:
-        """The numbers of two ranges together; the bins are the same."""
-        one, two = (v.reshape(len(v), -1, _OWN) for v in (a, b))
-        total = one + two
-        total[..., :2] = np.where(one[..., 1:2] > 0.0, one[..., :2], two[..., :2])
-        return total.reshape(a.shape)
+    def laid(self, numbers: Array) -> Array:
+        """Centre and spread of each coordinate."""
+        return numbers.reshape(len(numbers), -1, _OWN)[..., :2]
 
     def result(self, numbers: Array, times: Array) -> QuantilesResult:
         """What `run.observables["quantiles"]` holds."""
