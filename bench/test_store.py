@@ -1,6 +1,5 @@
 """What streaming to a file costs, and what finding and mending damage does."""
 
-import os
 import time
 
 import h5py
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 import fastrev as fr
+from fastrev.bench.disk import plain_write
 from fastrev.store import writer
 from fastrev.store.validate import damaged_shards
 
@@ -26,15 +26,6 @@ def timed(function, *arguments, **options):
     return time.perf_counter() - start, result
 
 
-def raw_write(path, nbytes):
-    """A sequential write of so many bytes, to the disk."""
-    block = np.random.default_rng(1).bytes(2**24)
-    with open(path, "wb", buffering=0) as file:
-        for at in range(0, nbytes, len(block)):
-            file.write(block[: nbytes - at])
-        os.fsync(file.fileno())
-
-
 def test_streaming_against_its_parts(benchmark, record, tmp_path):
     """11 frames streamed, against the same run without output and a raw write, in turns."""
     n, steps, rounds = (20_000_000, 1000, 5) if not benchmark.disabled else (300_000, 100, 2)
@@ -43,7 +34,7 @@ def test_streaming_against_its_parts(benchmark, record, tmp_path):
     ratios = []
     for _ in range(rounds):
         alone, memory = timed(simulate, n, steps)
-        writing, _ = timed(raw_write, raw, n * 11 * 4)
+        writing, _ = timed(plain_write, raw, n * 11 * 4)
         streaming, run = timed(simulate, n, steps, frames=11, out=path)
         assert np.array_equal(run.frames[-1, ::1000], memory.x[::1000])
         ratios.append(streaming / max(alone, writing))

@@ -11,77 +11,45 @@ import numba
 import numpy as np
 
 import fastrev as fr
+from fastrev.bench import models, peers
+
+
+def with_jax(model, jax_step):
+    """A model of `fastrev bench`, whose loop takes (N,), for rows."""
+
+    def rows(x, steps, h):
+        peers.LOOPS[model.name](x[:, 0], steps, h)
+
+    return SimpleNamespace(
+        process=model.process, dim=1, numba=rows, jax_step=jax_step, backwards=True
+    )
 
 
 def double_well():
     """A double well with a tanh wall and a barrier, run back with a score of the same kind."""
-
-    def drift(x, t, p):
-        return math.tanh(2.0 * x) - x + 2.0 * x * math.exp(-(x * x))
-
-    def score(x, t, p):
-        return (math.tanh(2.0 * x) - x) * math.exp(-0.1 * x * x)
-
-    @numba.njit(parallel=True)
-    def fused(x, steps, h):
-        root = math.sqrt(h)
-        for i in numba.prange(len(x)):
-            v = x[i, 0]
-            for _ in range(steps):
-                f = math.tanh(2.0 * v) - v + 2.0 * v * math.exp(-(v * v))
-                s = (math.tanh(2.0 * v) - v) * math.exp(-0.1 * v * v)
-                v += (0.25 * s - f) * h + 0.5 * root * np.random.standard_normal()
-            x[i, 0] = v
 
     def jax_step(jnp, x, t, h, z):
         f = jnp.tanh(2.0 * x) - x + 2.0 * x * jnp.exp(-x * x)
         s = (jnp.tanh(2.0 * x) - x) * jnp.exp(-0.1 * x * x)
         return x + (0.25 * s - f) * h + 0.5 * jnp.sqrt(h) * z
 
-    process = fr.reverse(fr.SDE(drift, 0.5), fr.Score(score))
-    return SimpleNamespace(process=process, dim=1, numba=fused, jax_step=jax_step, backwards=True)
-
-
-MEANS = np.linspace(-3.0, 3.0, 8)
-WEIGHTS = np.array([0.1, 0.15, 0.1, 0.2, 0.1, 0.15, 0.1, 0.1])
-STD = 0.3
+    return with_jax(models.double_well(), jax_step)
 
 
 def mixture():
     """Reverse VP with the exact score of eight components."""
-    vp, p0 = fr.VP(0.1, 8.0), fr.GaussianMixture(WEIGHTS, MEANS, STD)
-
-    @numba.njit(parallel=True)
-    def fused(x, steps, h):
-        for i in numba.prange(len(x)):
-            v = x[i, 0]
-            for k in range(steps):
-                t = 1.0 - k * h
-                beta = 0.1 + 7.9 * t
-                a = math.exp(-0.5 * (0.1 * t + 3.95 * t * t))
-                variance = a * a * STD * STD + 1.0 - a * a
-                total = pull = 0.0
-                for c in range(8):
-                    away = a * MEANS[c] - v
-                    w = WEIGHTS[c] * math.exp(-0.5 * away * away / variance)
-                    total += w
-                    pull += w * away
-                s = pull / (total * variance)
-                noise = math.sqrt(beta * h) * np.random.standard_normal()
-                v += (0.5 * beta * v + beta * s) * h + noise
-            x[i, 0] = v
+    means, weights, std = models.MEANS, models.WEIGHTS, models.STD
 
     def jax_step(jnp, x, t, h, z):
         beta = 0.1 + 7.9 * t
         a = jnp.exp(-0.5 * (0.1 * t + 3.95 * t * t))
-        variance = a * a * STD * STD + 1.0 - a * a
-        away = a * MEANS.astype(np.float32) - x
-        w = WEIGHTS.astype(np.float32) * jnp.exp(-0.5 * away * away / variance)
+        variance = a * a * std * std + 1.0 - a * a
+        away = a * means.astype(np.float32) - x
+        w = weights.astype(np.float32) * jnp.exp(-0.5 * away * away / variance)
         s = (w * away).sum(1, keepdims=True) / (w.sum(1, keepdims=True) * variance)
         return x + (0.5 * beta * x + beta * s) * h + jnp.sqrt(beta * h) * z
 
-    process = fr.reverse(vp, vp.score(p0))
-    return SimpleNamespace(process=process, dim=1, numba=fused, jax_step=jax_step, backwards=True)
+    return with_jax(models.mixture(), jax_step)
 
 
 def van_der_pol():

@@ -1,0 +1,230 @@
+/* Reverse Brownian motion as fast as a hand-written kernel does it: the limit for fastrev's.
+
+       x <- x + a x + s z,    a = h / t,    s = sqrt(2 D |h|),    float32
+
+   The work is that of fastrev: Philox4x32-10 (Salmon et al., SC11) with the counter
+   (id low, id high, block, stream) and the seed as key; four words for the four normals of four
+   steps, by two Box-Muller pairs whose logarithm, sine and cosine are polynomials of relative error
+   2^-25; tiles of particles that stay in L1 cache over all steps.  Unlike fastrev it does one model
+   and keeps the noise in registers.
+
+   A vector holds LANES floats, or half as many 64-bit lanes whose low halves are Philox's words: a
+   32 x 32 -> 64 multiply reads low halves only, and its result holds both halves of the product.
+   Arithmetic is that of GCC's and Clang's vector types; intrinsics serve where these have none. */
+
+#include <math.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#include <immintrin.h>
+#define BYTES 64
+#define GROUPS 2 /* vectors of particles at once; twice as many Philox chains hide latency */
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#define BYTES 32
+#define GROUPS 1
+#else
+#define BYTES 16
+#define GROUPS 1
+#endif
+
+#define LANES (BYTES / 4)
+#define TILE 1024
+#define STREAM_INITIAL 0x00000000u
+#define STREAM_STEP 0x01000000u
+
+#define VECTOR __attribute__((vector_size(BYTES), may_alias))
+typedef float vf VECTOR;
+typedef int32_t vi VECTOR;
+typedef uint32_t vu VECTOR;
+typedef uint64_t vq VECTOR;
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+/* multiply: of the low halves; interleave: the low halves of a and b in turns;
+   root: square root; unit: w / 2^32 in units of 2^-UNIT, away from 0 */
+
+#if BYTES == 64
+
+#define UNIT 32
+INLINE vq multiply(vq a, vq b) { return (vq)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
+INLINE vu interleave(vq a, vq b)
+{
+    return (vu)_mm512_mask_shuffle_epi32((__m512i)a, 0xAAAA, (__m512i)b, _MM_PERM_CCAA);
+}
+INLINE vf root(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
+INLINE vf unit(vu w) { return (vf)_mm512_cvtepu32_ps((__m512i)w) + 0.5f; }
+
+#else
+
+#define UNIT 31 /* no conversion of unsigned words: one bit less */
+INLINE vf unit(vu w) { return __builtin_convertvector((vi)(w >> 1 | 1), vf); }
+
+#if BYTES == 32
+
+INLINE vq multiply(vq a, vq b) { return (vq)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
+INLINE vu interleave(vq a, vq b)
+{
+    return (vu)_mm256_blend_epi32((__m256i)a, (__m256i)(b << 32), 0xAA);
+}
+INLINE vf root(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
+
+#else
+
+INLINE vq multiply(vq a, vq b) { return (a & 0xFFFFFFFFu) * (b & 0xFFFFFFFFu); }
+INLINE vu interleave(vq a, vq b) { return (vu)((a & 0xFFFFFFFFu) | b << 32); }
+INLINE vf root(vf x)
+{
+    for (int l = 0; l < LANES; l++)
+        x[l] = sqrtf(x[l]);
+    return x;
+}
+
+#endif
+#endif
+
+INLINE vf from_signed(vu w) { return __builtin_convertvector((vi)w, vf); }
+
+/* sqrt(-2 ln u); -2 ln(1 + f) = f (-2 + f P(f)) on [sqrt(1/2) - 1, sqrt(2) - 1] */
+INLINE vf radius(vu w)
+{
+    vu shifted = (vu)unit(w) - (0x3F3504F3u + ((uint32_t)UNIT << 23));
+    vf e = from_signed((vu)((vi)shifted >> 23));
+    vf f = (vf)((shifted & 0x007FFFFFu) + 0x3F3504F3u) - 1.0f;
+    vf p = -0.17469687759876251f * f + 0.2861505150794983f;
+    p = p * f + -0.2983595430850983f;
+    p = p * f + 0.3314101696014404f;
+    p = p * f + -0.3992414474487305f;
+    p = p * f + 0.5000351071357727f;
+    p = p * f + -0.6666790246963501f;
+    p = p * f + 0.9999998211860657f;
+    p = p * f + -2.0f;
+    return root(p * f + e * -1.3862943611198906f);
+}
+
+/* Two standard normals: the angle's two top bits are the signs, the others place it within the
+   quadrant at pi/4 (1 + s), whose cosine and sine are C(s^2) -/+ s S(s^2). */
+INLINE void normal_pair(vu w_radius, vu w_angle, vf *z0, vf *z1)
+{
+    vf r = radius(w_radius);
+    vf s = from_signed(w_angle << 2) * 0x1p-31f;
+    vf v = s * s;
+    vf c = -0.0002253746206406504f * v + 0.011207419447600842f;
+    c = c * v + -0.21808882057666779f;
+    c = c * v + 0.7071067690849304f;
+    vf q = -2.5420808015041985e-05f * v + 0.0017606966430321336f;
+    q = q * v + -0.057095643132925034f;
+    q = q * v + 0.5553603768348694f;
+    vf rc = r * c, rs = r * (s * q);
+    *z0 = (vf)((vu)(rc - rs) ^ (w_angle & 0x80000000u));
+    *z1 = (vf)((vu)(rc + rs) ^ (w_angle << 1 & 0x80000000u));
+}
+
+/* The words of GROUPS x LANES consecutive particles, four each. */
+INLINE void philox(uint64_t id, uint64_t block, uint64_t stream, uint64_t seed, vu w[GROUPS][4])
+{
+    const vq m0 = (vq){} + 0xD2511F53u, m1 = (vq){} + 0xCD9E8D57u;
+    vq c0[2 * GROUPS], c1[2 * GROUPS], c2[2 * GROUPS], c3[2 * GROUPS];
+    UNROLL for (int j = 0; j < 2 * GROUPS; j++) {
+        vq lane;
+        for (int l = 0; l < LANES / 2; l++)
+            lane[l] = j / 2 * LANES + 2 * l + j % 2;
+        c0[j] = lane + id;
+        c1[j] = (vq){} + (id >> 32);
+        c2[j] = (vq){} + block;
+        c3[j] = (vq){} + stream;
+    }
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    UNROLL for (int round = 0; round < 10; round++) {
+        UNROLL for (int j = 0; j < 2 * GROUPS; j++) {
+            vq p0 = multiply(c0[j], m0), p1 = multiply(c2[j], m1);
+            c0[j] = p1 >> 32 ^ c1[j] ^ (uint64_t)k0;
+            c1[j] = p1;
+            c2[j] = p0 >> 32 ^ c3[j] ^ (uint64_t)k1;
+            c3[j] = p0;
+        }
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    UNROLL for (int g = 0; g < GROUPS; g++) {
+        const int a = 2 * g, b = 2 * g + 1;
+        w[g][0] = interleave(c0[a], c0[b]);
+        w[g][1] = interleave(c1[a], c1[b]);
+        w[g][2] = interleave(c2[a], c2[b]);
+        w[g][3] = interleave(c3[a], c3[b]);
+    }
+}
+
+typedef struct {
+    float *out;
+    int64_t n, blocks;
+    const float *a, *s;
+    float std;
+    uint64_t seed;
+    int64_t *next; /* the tile that nobody has begun */
+} Work;
+
+INLINE void start_tile(float *x, const Work *work, uint64_t first)
+{
+    for (int l = 0; l < TILE; l += GROUPS * LANES) {
+        vu w[GROUPS][4];
+        philox(first + l, 0, STREAM_INITIAL, work->seed, w);
+        for (int g = 0; g < GROUPS; g++) {
+            vf z0, z1;
+            normal_pair(w[g][0], w[g][1], &z0, &z1);
+            *(vf *)&x[l + g * LANES] = z0 * work->std;
+        }
+    }
+}
+
+INLINE void four_steps(float *x, const Work *work, uint64_t first, uint64_t block)
+{
+    const float *a = work->a + 4 * block, *s = work->s + 4 * block;
+    for (int l = 0; l < TILE; l += GROUPS * LANES) {
+        vu w[GROUPS][4];
+        philox(first + l, block, STREAM_STEP, work->seed, w);
+        UNROLL for (int g = 0; g < GROUPS; g++) {
+            vf v = *(vf *)&x[l + g * LANES], z[4];
+            normal_pair(w[g][0], w[g][1], &z[0], &z[1]);
+            normal_pair(w[g][2], w[g][3], &z[2], &z[3]);
+            UNROLL for (int k = 0; k < 4; k++) v = v + v * a[k] + z[k] * s[k];
+            *(vf *)&x[l + g * LANES] = v;
+        }
+    }
+}
+
+static void *tiles(void *argument)
+{
+    const Work work = *(const Work *)argument;
+    float x[TILE] __attribute__((aligned(BYTES)));
+    for (;;) {
+        int64_t first = TILE * __atomic_fetch_add(work.next, 1, __ATOMIC_RELAXED);
+        if (first >= work.n)
+            return 0;
+        start_tile(x, &work, first);
+        for (int64_t block = 0; block < work.blocks; block++)
+            four_steps(x, &work, first, block);
+        int64_t count = work.n - first < TILE ? work.n - first : TILE;
+        memcpy(work.out + first, x, count * sizeof(float));
+    }
+}
+
+int lanes(void) { return LANES; }
+
+/* n particles from N(0, std^2) through 4 x blocks steps on some threads; final values to `out`. */
+void reverse_brownian(float *out, int64_t n, const float *a, const float *s, int64_t blocks,
+                      float std, uint64_t seed, int threads)
+{
+    int64_t next = 0;
+    Work work = {out, n, blocks, a, s, std, seed, &next};
+    pthread_t others[threads];
+    int started = 0;
+    while (started < threads - 1 && !pthread_create(&others[started], 0, tiles, &work))
+        started++;
+    tiles(&work);
+    while (started > 0)
+        pthread_join(others[--started], 0);
+}
