@@ -33,6 +33,13 @@ def test_known_distance(shift):
     assert not from_law(x, stats.norm(shift).cdf).equal
 
 
+def test_a_sample_on_a_point():
+    for place in (0.0, 3.0):
+        x = np.full(1000, place)
+        assert from_law(x, fr.Point(place).cdf).equal
+        assert not from_law(x, fr.Point(place + 0.1).cdf).equal
+
+
 def test_noise_floors():
     """The floors are the means under equality, and the laws of unequal samples are told apart."""
     two = [between_samples(RNG.normal(size=400), RNG.normal(size=300)) for _ in range(400)]

@@ -73,8 +73,9 @@ def from_law(x: Array, cdf: Callable[[Array], Array]) -> Distance:
 
 
 def _resolution(x: Array) -> float:
-    """What rounding to float32 may have moved the points by."""
-    return float(2.0**-22 * max(abs(x[0]), abs(x[-1])))
+    """What rounding to float32 may have moved the points by; never 0, so that both sides of a
+    point may be told apart."""
+    return float(2.0**-22 * max(abs(x[0]), abs(x[-1]), 1e-290))
 
 
 def _tail(end: float, side: float, cdf: Callable[[Array], Array], fine: float) -> Array:
