@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fastrev import learn
+from fastrev.engine.executors import WorkerError
 from fastrev.engine.explain import Explanation, explain
 from fastrev.engine.files import extend, resume
 from fastrev.engine.grid_score import GridScore
@@ -81,6 +82,7 @@ __all__ = [
     "SubVP",
     "TimeGrid",
     "Uniform",
+    "WorkerError",
     "explain",
     "extend",
     "learn",

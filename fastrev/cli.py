@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from fastrev.analysis.experiments import Judged
     from fastrev.engine.run import Run
 
 app = typer.Typer(
@@ -22,6 +23,10 @@ app = typer.Typer(
 )
 console = Console()
 
+Processes = Annotated[int | None, typer.Option(min=1, help="So many processes here.")]
+Dask = Annotated[str | None, typer.Option(help="A Dask scheduler, tcp://host:port.")]
+DaskLocal = Annotated[int | None, typer.Option(min=1, help="A Dask cluster of so many here.")]
+Mpi = Annotated[bool, typer.Option("--mpi", help="Under mpiexec: the ranks compute.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 
 
@@ -60,14 +65,59 @@ def demo(
 
 
 @app.command()
+def experiment(
+    name: Annotated[str, typer.Argument(help="anderson, paradox or vp.")],
+    n: Annotated[int | None, typer.Option(help="Particles of each run, else 1,000,000.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the first run; the next ones follow.")
+    ] = None,
+    folder: Annotated[Path, typer.Option("--folder", "-C", help="Where files go.")] = Path("."),
+    overwrite: Overwrite = False,
+) -> None:
+    """Test Anderson's reversal, wrong ones beside it, and the flow: runs, tables, a figure.
+
+    anderson: the worked example, there and back; paradox: drift alone, noise alone, naive reversal;
+    vp: a mixture to noise and back.  Each time is measured against the exact law, of the
+    scheme where it is known: variance with its z-score, Kolmogorov-Smirnov, W1 beside what
+    noise alone gives.  Writes NAME_*.h5 and NAME.png; exit status 1 where a run is not as
+    theory says.
+    """
+    from fastrev.analysis import experiments
+
+    judged = []
+    for one in experiments.perform(name, folder, n, seed, overwrite):
+        console.print(_judged_table(one))
+        console.print(f"{one.part.label} {one.verdict.text}\n", highlight=False, soft_wrap=True)
+        judged.append(one)
+    figure = experiments.picture(name, judged, folder)
+    files = ", ".join(str(one.run.path) for one in judged)
+    console.print(f"wrote {files}, {figure}")
+    configurations = ", ".join(one.part.path.name for one in judged)
+    console.print(
+        f"configurations: {configurations} in {experiments.FOLDER}",
+        style="dim",
+        highlight=False,
+        soft_wrap=True,
+    )
+    whole = experiments.as_theory_says(judged)
+    console.print(whole.text, style="green" if whole.follows else "red", soft_wrap=True)
+    raise typer.Exit(0 if whole.follows else 1)
+
+
+@app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="A TOML file; see data/.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The HDF5 file.")] = None,
     figure: Annotated[bool, typer.Option(help="Draw a figure beside it.")] = True,
     overwrite: Overwrite = False,
+    processes: Processes = None,
+    dask: Dask = None,
+    dask_local: DaskLocal = None,
+    mpi: Mpi = False,
 ) -> None:
     """Run a configuration: snapshots to HDF5, and a figure."""
     from fastrev.analysis.figures import check_figure, save_overview
+    from fastrev.engine.clusters import HELPER, Where, executor_at
     from fastrev.engine.config import read_config
     from fastrev.engine.simulate import execute
 
@@ -76,7 +126,10 @@ def run(
     picture = Path(output.figure) if output.figure else target.with_suffix(".png")
     if figure:
         check_figure(picture)
-    result = execute(spec, target, overwrite=overwrite)
+    with executor_at(Where(processes, dask, dask_local, mpi)) as executor:
+        if executor is HELPER:
+            return
+        result = execute(spec, target, overwrite=overwrite, executor=executor)
     _report(config.stem, result)
     if figure:
         console.print(f"wrote {save_overview({config.stem: result}, picture)}")
@@ -216,12 +269,20 @@ def resume(
     repair: Annotated[bool, typer.Option("--repair", help="Also redo damaged shards.")] = False,
     kernel: Kernels = None,
     trust: Trust = False,
+    processes: Processes = None,
+    dask: Dask = None,
+    dask_local: DaskLocal = None,
+    mpi: Mpi = False,
 ) -> None:
     """Compute what an interrupted run lacks, or what is damaged, and only that."""
     import fastrev as fr
+    from fastrev.engine.clusters import HELPER, Where, executor_at
 
     before = fr.open(file).frames.committed()
-    result = fr.resume(file, _kernels(kernel), trust, repair)
+    with executor_at(Where(processes, dask, dask_local, mpi)) as executor:
+        if executor is HELPER:
+            return
+        result = fr.resume(file, _kernels(kernel), trust, repair, executor=executor)
     console.print(f"{(~before).sum()} of {len(before)} shards were missing")
     console.print(repr(result), highlight=False, markup=False, soft_wrap=True)
 
@@ -296,6 +357,35 @@ def repack(
     console.print(f"wrote {out}: {sizes} ({1 - after / before:.0%} saved)")
 
 
+@app.command()
+def bench(
+    json: Annotated[Path | None, typer.Option("--json", help="Also write the numbers.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Also draw: png, svg, pdf.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the temporary file goes; the system's unless given.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Some seconds, less exact, float32 only.")
+    ] = False,
+) -> None:
+    """Measure this machine: fastrev beside NumPy, Numba and hand-written C, every answer checked.
+
+    About a minute, best on an idle machine.
+    """
+    from fastrev.bench import Settings, measure_all
+    from fastrev.bench.report import check_targets, save_json, save_plot, tables
+
+    check_targets(json, plot, folder)
+    with console.status("measuring") as status:
+        report = measure_all(Settings.quick() if quick else Settings(), folder, status.update)
+    for table in tables(report):
+        console.print(table)
+    if json:
+        console.print(f"wrote {save_json(report, json)}")
+    if plot:
+        console.print(f"wrote {save_plot(report, plot)}")
+
+
 def _kernels(given: list[str] | None) -> dict[str, str]:
     """PLACE=module:function options as a mapping.  Raises InputError."""
     from fastrev.model.check import InputError
@@ -327,6 +417,24 @@ def _report(title: str, result: "Run") -> None:
         f"{result.n:,} particles: {result.throughput / 1e6:,.0f} million particle-steps/s "
         f"({result.seconds:.2f} s, and {result.compile_seconds:.2f} s compiling)\n"
     )
+
+
+def _judged_table(one: "Judged") -> Table:
+    """A run of an experiment against the law that it should follow."""
+    table = Table(title=f"{one.part.label}: {one.part.equation}", title_justify="left")
+    for heading in ("t", "variance", "scheme's", "measured", "z", "KS p", "W1", "noise"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in one.rows:
+        size = abs(row.z)
+        table.add_row(
+            f"{row.t:.3g}",
+            *(_cell(v, ".4g") for v in (row.exact, row.scheme, row.measured)),
+            _cell(row.z, "+.2f" if size < 100.0 else "+.0f" if size < 1e5 else "+.0e"),
+            *(_cell(v, form) for v, form in ((row.ks_p, ".1g"), (row.w1, ".2g"))),
+            _cell(row.w1_noise, ".2g"),
+            style=None if row.agrees else "red",
+        )
+    return table
 
 
 def _cell(value: float, form: str = ".6g") -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastrev.engine import memory
 from fastrev.engine.config import stored_specification
 from fastrev.engine.describe import to_toml
+from fastrev.engine.executors import claimed, write_shards_on
 from fastrev.engine.program import Kept, Program, Tally, build
 from fastrev.engine.progress import Progress
 from fastrev.engine.provenance import provenance
@@ -65,6 +66,7 @@ def write_shards(
     done: Callable[[int], None],
     durable: bool = True,
     repair: bool = False,
+    shared: bool = False,
 ) -> Tally:
     """Compute shards and write them, one behind the other.  Raises StoreError."""
     from fastrev.store.writer import BUFFERS, Rows, Writer
@@ -72,7 +74,7 @@ def write_shards(
     largest = int(np.diff(header.rows).max()) * header.nbytes // max(1, int(header.rows[-1]))
     memory.check(BUFFERS * largest, "shard_size x frames x dim")
     tally = Tally()
-    with Writer(path, header, offsets, durable) as writer:
+    with Writer(path, header, offsets, durable, shared) as writer:
         for shard in todo:
             start = time.perf_counter()
             rows = Kept(*writer.buffer(shard.index))
@@ -84,12 +86,38 @@ def write_shards(
     return tally
 
 
+def write_rounds(
+    path: Path,
+    header: "Header",
+    offsets: "Offsets",
+    program: Program,
+    todo: list[Shard],
+    done: Callable[[int], None],
+    durable: bool = True,
+    executor: Any = None,
+) -> Tally:
+    """Compute and write shards until the run's error, if it has one, is reached.
+
+    Here, or on an executor's workers.
+    """
+    tally, spec = Tally(), program.spec
+    for batch in rounds(spec, todo, lambda: open_run(path).observables):
+        if executor is None:
+            own = write_shards(path, header, offsets, program, batch, done, durable)
+        else:
+            with claimed(path):
+                own = write_shards_on(executor, path, spec, batch, done, durable)
+        tally = tally.and_(own)
+    return tally
+
+
 def resume(
     path: str | Path,
     kernels: Mapping[str, Any] | None = None,
     trust: bool = False,
     repair: bool = False,
     progress: bool | None = None,
+    executor: Any = None,
 ) -> Run:
     """Compute the shards that a file lacks, and only those; it ends as if never interrupted.
 
@@ -99,6 +127,7 @@ def resume(
     trust     compile the source stored in the file instead
     repair    also recompute committed shards whose checksum does not match
     progress  True or False; None shows a bar on a terminal
+    executor  as for `simulate`, whichever the run began with
 
     Raises InputError where a kernel is missing or differs from the one that began
     the file, StoreError where the file cannot be read or written.
@@ -122,8 +151,10 @@ def resume(
                 continue
             with open_file(path) as file:
                 offsets = offsets_of(file)
-            for batch in [todo] if mend else rounds(spec, todo, lambda: open_run(path).observables):
-                write_shards(path, header, offsets, program, batch, bar.advance, repair=mend)
+            if mend:
+                write_shards(path, header, offsets, program, todo, bar.advance, repair=True)
+            else:
+                write_rounds(path, header, offsets, program, todo, bar.advance, executor=executor)
     spec = stopped(path, spec, program)
     return open_run(path).adopt(spec, program.compile_seconds)
 

@@ -128,6 +128,22 @@ class Run:
         self.seconds = seconds or self.seconds
         return self
 
+    def loaded(self) -> "Run":
+        """This run of a file as one in memory."""
+        passages = self.first_passage if self.specification.absorbing else None
+        return Run(
+            np.asarray(self.frames[:]),
+            self.times,
+            self.seed,
+            self.toml,
+            self.specification,
+            self.seconds,
+            self.compile_seconds,
+            self.non_finite,
+            observables=self.observables,
+            first_passage=None if passages is None else np.asarray(passages),
+        )
+
     @property
     def throughput(self) -> float:
         """Particle-steps per second, compile time excluded."""

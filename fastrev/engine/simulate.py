@@ -1,6 +1,7 @@
 """The way through the engine: specification -> shards -> kernel -> rows -> memory or file."""
 
 import os
+import tempfile
 import time as clock
 import warnings
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastrev.engine import memory
+from fastrev.engine.executors import as_executor
 from fastrev.engine.program import Kept, Outcome, Program, Tally, build, make_rows
 from fastrev.engine.progress import Progress
 from fastrev.engine.run import Run
@@ -36,6 +38,7 @@ def simulate(
     method: Any = "euler-maruyama",
     observe: Any = (),
     out: str | Path | None = None,
+    executor: Any = None,
     shard_size: int | None = None,
     progress: bool | None = None,
     overwrite: bool = False,
@@ -68,6 +71,9 @@ def simulate(
     observe     what to measure while it runs: Moments(), several in a list, or a dict
                 of names; see `run.observables`
     out         HDF5 file to stream frames to; None keeps them in memory
+    executor    where shards run: None for this process's threads; a
+                concurrent.futures.Executor, or a Dask client, whose workers write
+                the file themselves and must see it under the same name
     shard_size  particles per shard; never changes the result
     progress    True or False; None shows a bar on a terminal
     overwrite   replace `out` if it exists
@@ -87,7 +93,7 @@ def simulate(
         method=method, observe=observe, shard_size=shard_size, keep=keep, storage=storage,
         boundary=boundary, until=until,
     )  # fmt: skip
-    return execute(spec, out, progress, overwrite, durable)
+    return execute(spec, out, progress, overwrite, durable, executor)
 
 
 def specified(
@@ -146,8 +152,16 @@ def execute(
     progress: bool | None = None,
     overwrite: bool = False,
     durable: bool = True,
+    executor: Any = None,
 ) -> Run:
     """Run a specification, in memory or into a file."""
+    if executor is not None:
+        as_executor(executor)
+    if out is None and executor is not None:
+        memory.check(spec.rows_nbytes)
+        with tempfile.TemporaryDirectory(prefix="fastrev-") as folder:
+            made = execute(spec, Path(folder) / "run.h5", progress, False, False, executor)
+            return made.loaded()
     if out is None:
         memory.check(spec.rows_nbytes)
         run, tally = _in_memory(spec, build(spec), progress)
@@ -157,7 +171,7 @@ def execute(
 
         check_target(path, spec.rows_nbytes, overwrite)
         program = build(spec)
-        run, tally = _to_file(spec, program, path, progress, overwrite, durable)
+        run, tally = _to_file(spec, program, path, progress, overwrite, durable, executor)
     if run.non_finite:
         warnings.warn(_lost_message(run, spec, tally.lost), RuntimeWarning, stacklevel=3)
     for name, one in spec.observed.items():
@@ -237,20 +251,19 @@ def _to_file(
     progress: bool | None,
     overwrite: bool,
     durable: bool,
+    executor: Any = None,
 ) -> tuple[Run, Tally]:
-    from fastrev.engine.files import make_header, stopped, write_shards
+    from fastrev.engine.files import make_header, stopped, write_rounds
     from fastrev.engine.run import open_run
     from fastrev.store.h5md import create
 
     header = make_header(spec, program)
     start = clock.perf_counter()
     offsets = create(path, header, overwrite)
-    tally = Tally()
     with Progress(spec.n, spec.grid.steps, progress) as bar:
         todo = list(shards(spec.n, spec.shard_size))
-        for batch in rounds(spec, todo, lambda: open_run(path).observables):
-            own = write_shards(path, header, offsets, program, batch, bar.advance, durable)
-            tally = tally.and_(own)
+        common = (path, header, offsets, program, todo, bar.advance, durable)
+        tally = write_rounds(*common, executor=executor)
     spec = stopped(path, spec, program)
     seconds = clock.perf_counter() - start
     return open_run(path).adopt(spec, program.compile_seconds, seconds), tally

@@ -1,12 +1,13 @@
 """Counts of a tile in even bins, exactly as NumPy counts them.
 
-The bin of x is guessed from (x - low)/step and put right by its edges i step + low, which are
-those of np.linspace; so x on an edge falls where np.histogram lets it fall.  The places are
-found first, as vector code, and counted in a loop of their own.
+The bin of x is (x - low)/step to the nearest whole number i, or the one before where x is below the
+edge i step + low, which is that of np.linspace; so x on an edge falls where np.histogram lets it
+fall.  The places are found first, as vector code, and counted in a loop of their own.
 """
 
 import numpy as np
 
+from fastrev.kernels.intrinsics import floor_nearest
 from fastrev.kernels.jit import loop, scalar
 
 
@@ -14,15 +15,13 @@ from fastrev.kernels.jit import loop, scalar
 def _place(x, low, high, step, inverse, bins):
     """0 below, 1 .. bins inside, bins + 1 above, bins + 2 for NaN."""
     y = np.float64(x)
-    u = (y - low) * inverse
-    u = u if u > 0.0 else 0.0  # NaN too
-    i = np.int32(u if u < bins - 1.0 else bins - 1.0)
-    i = i - np.int32(y < i * step + low)
-    i = i + np.int32((y >= (i + 1) * step + low) & (i + 1.0 < bins))
-    place = np.int32(i + 1)
-    place = np.int32(0) if y < low else place
-    place = np.int32(bins + 1.0) if y > high else place
-    return place if y == y else np.int32(bins + 2.0)  # noqa: PLR0124
+    i = floor_nearest((y - low) * inverse)  # the bin, or the one after
+    i = i - 1.0 if y < i * step + low else i
+    i = i if i > -1.0 else -1.0
+    last = bins - 1.0
+    i = (last if y <= high else bins) if i >= last else i
+    i = i if y == y else bins + 1.0  # noqa: PLR0124
+    return np.int32(i + 1.0)
 
 
 @loop
@@ -46,7 +45,7 @@ def _find_both(first, second, low, high, step, inverse, bins, places):
 @loop
 def _count(numbers, places):
     for l in range(len(places)):
-        numbers[places[l]] += 1
+        numbers[np.uint64(places[l])] += 1  # no wrapping of negative indices
 
 
 @loop

@@ -41,4 +41,4 @@ def add_quantiles(numbers, x, tau, table, k, work):
         part[0], part[1] = centre[k, j], spread[k, j]
         _find(x[j], centre[k, j], 1.0 / spread[k, j], places)
         for l in range(len(places)):
-            part[3 + places[l]] += 1.0
+            part[np.uint64(3 + places[l])] += 1.0

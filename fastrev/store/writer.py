@@ -49,14 +49,25 @@ class _Buffer(NamedTuple):
 
 
 class Writer:
-    """Writes shards of frames (F, m, D) into a file made by `create`."""
+    """Writes shards of frames (F, m, D) into a file made by `create`.
 
-    def __init__(self, path: Path, header: Header, offsets: Offsets, durable: bool = True) -> None:
+    shared   by several writers, of other shards, under one claim of whoever sent them
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        header: Header,
+        offsets: Offsets,
+        durable: bool = True,
+        shared: bool = False,
+    ) -> None:
         self._path, self._header, self._offsets = path, header, offsets
         self._durable = durable
         self._file = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
         try:
-            lock(self._file, path)
+            if not shared:
+                lock(self._file, path)
         except StoreError:
             os.close(self._file)
             raise

@@ -1,0 +1,194 @@
+"""Shards on other processes: of a pool, a Dask cluster, MPI.
+
+A shard is a pure function of the specification, which is in the file.  So a task is the file's
+name, the user's own functions by value, and a shard's index; a worker computes it and writes its
+rows at their own place, and what comes back is a count.  The file must be where all can write it.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastrev.engine.messages import KernelError
+from fastrev.engine.program import Program, Tally
+from fastrev.engine.shards import Shard, shards
+from fastrev.engine.specification import Specification
+from fastrev.model.check import InputError
+
+if TYPE_CHECKING:
+    from fastrev.store.h5md import Header, Offsets
+
+_TRIES = 3
+"""How often a shard is tried before its error ends the run."""
+_AHEAD = 4096
+"""Tasks that are given out at once: as many as keep any cluster busy."""
+
+
+class WorkerError(RuntimeError):
+    """A shard that failed on every worker that tried it."""
+
+
+def as_executor(given: Any) -> Any:
+    """A `concurrent.futures.Executor`; of a Dask client, its own.  Raises InputError."""
+    if hasattr(given, "get_executor"):
+        return given.get_executor(pure=False)
+    if not hasattr(given, "submit"):
+        raise InputError(
+            "executor must be a concurrent.futures.Executor, such as ProcessPoolExecutor(4) or "
+            f"mpi4py.futures.MPIPoolExecutor(), or a dask.distributed.Client, got {given!r}"
+        )
+    return given
+
+
+def write_shards_on(
+    executor: Any,
+    path: Path,
+    spec: Specification,
+    todo: list[Shard],
+    done: Callable[[int], None],
+    durable: bool = True,
+) -> Tally:
+    """Compute shards on the executor's workers, which write them.
+
+    A shard that fails, or whose worker is lost, is given out again, at most three times.
+    Raises WorkerError with the range of its ids; InputError, KernelError as they are; what is
+    committed stays, and `resume` goes on with any executor.
+    """
+    import cloudpickle
+
+    functions = cloudpickle.dumps(_functions(spec))
+    own = f"{socket.gethostname()} {os.getpid()}"
+    given = as_executor(executor)
+    task = (str(path.resolve()), functions, own, durable)
+    waiting, tries = list(reversed(todo)), dict.fromkeys((s.index for s in todo), 0)
+    running: dict[Future[Tally], Shard] = {}
+    tally = Tally()
+    try:
+        while waiting or running:
+            while waiting and len(running) < _AHEAD:
+                shard = waiting.pop()
+                running[_submitted(given, shard, task)] = shard
+            for future in _ended(running):
+                shard = running.pop(future)
+                try:
+                    tally = tally.and_(future.result())
+                except (InputError, KernelError):
+                    raise
+                except Exception as error:  # a worker's, or of its loss: any kind
+                    tries[shard.index] += 1
+                    if tries[shard.index] == _TRIES or isinstance(error, BrokenExecutor):
+                        raise _failed(shard, tries[shard.index], error) from error
+                    waiting.append(shard)
+                else:
+                    done(shard.count)
+    finally:
+        for future in running:
+            future.cancel()
+    return tally
+
+
+def _submitted(executor: Any, shard: Shard, task: tuple[Any, ...]) -> Any:
+    try:
+        return executor.submit(_run_shard, shard.index, *task)
+    except (BrokenExecutor, RuntimeError) as error:
+        raise _failed(shard, 0, error) from error
+
+
+def _failed(shard: Shard, tries: int, error: BaseException) -> WorkerError:
+    last = shard.first + shard.count - 1
+    often = f" {tries} times" if tries > 1 else ""
+    return WorkerError(
+        f"particles {shard.first} to {last} failed{often}: {error!r}; what is committed to the "
+        "file is kept, and resume goes on from there"
+    )
+
+
+def _ended(running: dict[Any, Shard]) -> Iterator[Any]:
+    """Those futures that are done, one or more."""
+    first = next(iter(running))
+    if isinstance(first, Future):
+        yield from wait(running, return_when=FIRST_COMPLETED).done
+        return
+    ended = [future for future in running if future.done()]
+    while not ended:  # futures of another kind only tell when they are asked
+        time.sleep(0.01)
+        ended = [future for future in running if future.done()]
+    yield from ended
+
+
+def _functions(spec: Specification) -> dict[str, Any]:
+    """The user's own functions by their places, as a file records them."""
+    import tomllib
+
+    from fastrev.engine.describe import to_toml
+    from fastrev.engine.functions import recorded
+
+    found: dict[str, Any] = {}
+    roots = {"process": getattr(spec.process, "process", spec.process)}
+    roots |= {"score": getattr(spec.process, "score", None), "boundary": spec.boundary}
+    observables = {name: one.observable for name, one in spec.observed.items()}
+    for place, _, _ in recorded(tomllib.loads(to_toml(spec).toml)):
+        table, *names = place.split(".")
+        value: Any = observables[names.pop(0)] if table == "observe" else roots[table]
+        for name in names:
+            value = getattr(value, name)
+        found[place] = value
+    return found
+
+
+_programs: dict[tuple[str, bytes], tuple["Header", "Offsets", Program]] = {}
+"""Of a worker: what it last ran."""
+
+
+def _run_shard(index: int, path: str, functions: bytes, driver: str, durable: bool) -> Tally:
+    """What a worker does: compute a shard and write it."""
+    from fastrev.engine.files import write_shards
+
+    if driver != f"{socket.gethostname()} {os.getpid()}":  # not a thread of the driver's
+        os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+    key = (path, functions)
+    if key not in _programs:
+        _programs.clear()
+        _programs[key] = _prepared(Path(path), functions)
+    header, offsets, program = _programs[key]
+    spec = program.spec
+    shard = next(s for s in shards(spec.n, spec.shard_size) if s.index == index)
+    return write_shards(
+        Path(path), header, offsets, program, [shard], lambda count: None, durable, shared=True
+    )
+
+
+def _prepared(path: Path, functions: bytes) -> tuple["Header", "Offsets", Program]:
+    import pickle
+
+    from fastrev.engine.config import stored_specification
+    from fastrev.engine.files import check_same
+    from fastrev.engine.program import build
+    from fastrev.store.h5md import offsets_of
+    from fastrev.store.reader import open_file, read_header
+
+    header = read_header(path)
+    given = pickle.loads(functions)  # by the driver of this very run
+    spec = stored_specification(header.specification, header.arrays, given)
+    program = build(spec)
+    check_same(header, program)
+    with open_file(path) as file:
+        return header, offsets_of(file), program
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """The driver's claim on a file that its workers write.  Raises StoreError."""
+    from fastrev.store.lock import lock
+
+    file = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        lock(file, path)
+        yield
+    finally:
+        os.close(file)
