@@ -80,12 +80,12 @@ def _resolution(x: Array) -> float:
 
 def _tail(end: float, side: float, cdf: Callable[[Array], Array], fine: float) -> Array:
     """Points outwards from a sample's end to where the law has no mass left, (m,)."""
-    reach = max(fine, 1e-12)
+    reach = fine  # enough where the law ends with the sample
     for _ in range(80):
         outside = float(cdf(np.array([end + side * reach]))[0])
         if min(outside, 1.0 - outside) < 1e-12 and (outside > 0.5) == (side > 0):
             break
-        reach *= 2.0
+        reach = max(2.0 * reach, 1e-12)
     return end + side * reach * np.linspace(0.0, 1.0, 2001)[1:]
 
 
