@@ -12,6 +12,7 @@ from problems import MIXTURE
 
 import fastrev as fr
 from fastrev.engine import threads
+from fastrev.engine.program import noise_key
 
 PROCESS = fr.Brownian(0.5)
 REVERSE = fr.reverse(PROCESS, PROCESS.score(fr.Point(0.0)))
@@ -31,7 +32,8 @@ def test_reference_loop(dtype, tolerance):
         x0 = start[:, j].astype(np.float64)
 
         def noise(i, j=j, shift=0):
-            return naive.normals(np.arange(n), i + shift, j, seed, dtype)
+            key = noise_key(run.specification)
+            return naive.normals(np.arange(n), i + shift, j, key, dtype)
 
         want = naive.reverse_brownian(x0, 0.5, 1.0, steps, noise)
         assert np.max(np.abs(run.x[:, j] - want)) < tolerance
@@ -50,7 +52,7 @@ def test_reference_loop_for_a_users_sde():
         grid.times,
         lambda x, t: x - t * x**3,
         lambda x, t: 0.3 + 0.1 * x,
-        lambda i: naive.normals(np.arange(300), i, 0, 5, "float64"),
+        lambda i: naive.normals(np.arange(300), i, 0, noise_key(run.specification), "float64"),
     )
     np.testing.assert_allclose(run.x[:, 0], want, atol=1e-12)
 

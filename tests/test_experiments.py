@@ -17,6 +17,7 @@ from fastrev.cli import app, main
 from fastrev.engine.config import read_config
 from fastrev.model.score import ExactScore
 
+assert set(EXPERIMENTS) == {"anderson", "paradox", "vp"}
 RIGHT = {
     "anderson": {"forward": "follows p_t", "reverse": "returns to p_0 up to the scheme's own"},
     "paradox": {
@@ -39,7 +40,9 @@ def conducted(name, folder, *options):
     return CliRunner().invoke(app, [a.replace("_000", "000") for a in arguments])
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "name", ["anderson", *(pytest.param(n, marks=pytest.mark.slow) for n in ("paradox", "vp"))]
+)
 def test_experiment(name, tmp_path):
     done = conducted(name, tmp_path)
     assert done.exit_code == 0, done.output

@@ -11,6 +11,7 @@ from problems import GAUSSIAN_PROBLEMS, MIXTURE
 import fastrev as fr
 from fastrev.analysis.compare import frame_moments, z_scores
 from fastrev.analysis.exact import Moments, scheme_covariances, scheme_moments
+from fastrev.engine.program import noise_key
 
 
 def moments_of(process, p0, times):
@@ -112,7 +113,8 @@ def test_corrector_against_an_oracle(shape):
     x, times, ids = start.copy(), run.specification.grid.times, np.arange(n)
 
     def normals(step, stream):
-        z = [naive.normals(ids, step, j, seed, np.float64, stream) for j in range(2)]
+        key = noise_key(run.specification)
+        z = [naive.normals(ids, step, j, key, np.float64, stream) for j in range(2)]
         return np.stack(z, axis=1)
 
     for i, (t, u) in enumerate(itertools.pairwise(times)):

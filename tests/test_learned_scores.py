@@ -202,6 +202,7 @@ for score, dtype in ((NETWORK, "float64"), (VP.score(fr.Empirical(POINTS)), "flo
 """
 
 
+@pytest.mark.slow
 def test_same_bits_on_every_processor():
     """Products of matrices too: AVX2 in 16 registers, AVX-512 in 32."""
     script = PROCESSORS.format(tests=os.path.dirname(__file__))

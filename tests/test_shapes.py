@@ -89,6 +89,7 @@ def test_new_values_do_not_recompile():
     assert not np.array_equal(one.x, fr.simulate(other, fr.Gaussian(), n=10, steps=5).x)
 
 
+@pytest.mark.slow
 def test_mixed_with_processes_and_scores_by_coordinate():
     """A score of tuples on VP, and one of coordinates on an SDE of tuples: the same run."""
     process, p0 = fr.VP(), fr.Gaussian(0.0, 1.0)

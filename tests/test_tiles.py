@@ -63,6 +63,7 @@ def pair(noise):
 OPTIONS = {"n": 3001, "time": (1, 0.2), "steps": 21, "seed": 4, "dtype": "float64", "frames": 3}
 
 
+@pytest.mark.slow
 def test_heun_and_walls(monkeypatch, tmp_path):
     """Two stages, a score of tiles, absorbing walls; in a file, in other shards, on one thread."""
     options = OPTIONS | {"method": "heun", "boundary": fr.Absorb([-1.5, -9.0, -9.0], 2.0)}

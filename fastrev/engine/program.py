@@ -369,7 +369,7 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         ),
         compile_seconds=0.0,
         dtype=real,
-        seed=np.uint64(spec.seed ^ _stream(spec)),
+        seed=np.uint64(noise_key(spec)),
         width=spec.dim if recipe.coupled else 1,
         tile=(called and called.block) or tile,
         due=_due(spec.frame_steps, [o.steps for o in spec.observed.values()]),
@@ -388,16 +388,16 @@ def _prepare(spec: Specification, stored: bool) -> Program:
     return program
 
 
-def _stream(spec: Specification) -> int:
-    """What tells apart the noise of runs of one seed where one starts from the other's end.
+def noise_key(spec: Specification) -> int:
+    """The key of a run's random numbers: the seed, where it starts at t = 0.
 
-    A run back, or on, from there would meet the very increments that brought it there: so the
-    key holds the direction and the time of the start.  It is 0 for a forward run from t = 0.
+    Elsewhere the direction and the time of the start are mixed in: a run back, or on, from where
+    another of the same seed ended would else meet the very increments that brought it there.
     """
     if spec.grid.start == 0.0:
-        return 0
+        return spec.seed
     text = f"{'back' if spec.reverse else 'on'} from {float(spec.grid.start)!r}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+    return spec.seed ^ int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
 def _roles(terms: Terms) -> dict[str, Kernel]:
