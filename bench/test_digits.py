@@ -34,9 +34,8 @@ def test_digits(benchmark):
     score = fr.learn.train(process, seen, time=grid, **options)
     seconds = time.perf_counter() - start
     samples = fr.simulate(
-        fr.reverse(process, score, config["reverse"]["noise"]), fr.Gaussian(), n=5000, dim=64,
-        time=grid, seed=1,
-    ).x  # fmt: skip
+        fr.reverse(process, score), fr.Gaussian(), n=5000, dim=64, time=grid, seed=1
+    ).x
     draw = np.random.default_rng(1).multivariate_normal
     gaussian = draw(seen.mean(axis=0), np.cov(seen.T), size=len(samples))
     apart = energy_in_space(*halves)

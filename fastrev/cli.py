@@ -446,7 +446,7 @@ def main() -> None:
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         app()
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         if type(error).__module__.split(".")[0] != "fastrev":
             raise
         errors.print(f"fastrev: {error}", markup=False, style="red")

@@ -76,6 +76,23 @@ def test_observables_of_stored_frames(dim, dtype):
     np.testing.assert_allclose(area, 1.0 - line.outside / run.n)
 
 
+@pytest.mark.parametrize("ends", [(-1.0, 2.0), (-0.1, 0.23), (1000.0, 1000.3)])
+def test_histograms_are_exact_at_edges_in_float32(ends):
+    """Each edge's neighbours among float32, and some all over."""
+    edges = np.linspace(*ends, 61)
+    near = edges.astype(np.float32)
+    both = [np.nextafter(near, np.float32(side)) for side in (-np.inf, np.inf)]
+    wide = np.random.default_rng(1).uniform(ends[0] - 1, ends[1] + 1, 20_000).astype(np.float32)
+    x0 = np.concatenate([near, *both, wide, np.float32([3e38, -3e38, 0.0])])
+    run = fr.simulate(
+        fr.Brownian(1e-30), x0, steps=1, frames=2, seed=1, observe=fr.Histogram(*ends, 60)
+    )
+    result = run.observables["histogram"]
+    np.testing.assert_array_equal(result.counts[0], np.histogram(x0.astype(float), edges)[0])
+    outside = [(x0.astype(float) < ends[0]).sum(), (x0.astype(float) > ends[1]).sum()]
+    assert [result.below[0], result.above[0], result.lost[0]] == [*outside, 0]
+
+
 def test_histograms_are_exact_at_edges():
     """Values on edges, beside them, at both ends, NaN and infinite."""
     edges = np.linspace(-1.0, 2.0, 61)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastrev.engine.messages import KernelError
 from fastrev.engine.program import Program, Tally
-from fastrev.engine.shards import Shard, shards
+from fastrev.engine.shards import Shard, shard_at
 from fastrev.engine.specification import Specification
 from fastrev.model.check import InputError
 
@@ -87,7 +87,7 @@ def write_shards_on(
                 else:
                     done(shard.count)
     finally:
-        for future in running:
+        for future in running:  # those that do run write the bytes that resume would
             future.cancel()
     return tally
 
@@ -157,7 +157,7 @@ def _run_shard(index: int, path: str, functions: bytes, driver: str, durable: bo
         _programs[key] = _prepared(Path(path), functions)
     header, offsets, program = _programs[key]
     spec = program.spec
-    shard = next(s for s in shards(spec.n, spec.shard_size) if s.index == index)
+    shard = shard_at(index, spec.n, spec.shard_size)
     return write_shards(
         Path(path), header, offsets, program, [shard], lambda count: None, durable, shared=True
     )

@@ -28,13 +28,12 @@ class Prepared(NamedTuple):
 
 def observer_of(one: "Observed", spec: "Specification") -> Prepared:
     """The observer of an observable.  Raises InputError."""
-    from fastrev.kernels import boundary, histogram, moments, quantiles
+    from fastrev.kernels import boundary, moments, quantiles
     from fastrev.kernels.recipe import Observer
 
     observable, real = one.observable, np.dtype(spec.dtype).type
     if isinstance(observable, Histogram):
-        add = histogram.add_plane if observable.plane else histogram.add_histogram
-        return Prepared(Observer(add), _bins(observable))
+        return _histogram(observable, real)
     if isinstance(observable, Mean):
         return _mean(observable, spec.grid.times[list(one.steps)].astype(real), real)
     blank = np.ones((len(one.steps), spec.dim))  # until a pilot has run
@@ -45,6 +44,19 @@ def observer_of(one: "Observed", spec: "Specification") -> Prepared:
     return Prepared(Observer(moments.add_moments), (blank,))
 
 
+def _histogram(observable: Histogram, real: Any) -> Prepared:
+    """In float32 first, where particles are."""
+    from fastrev.kernels import histogram
+    from fastrev.kernels.recipe import Observer
+
+    table = _bins(observable)
+    if observable.plane:
+        return Prepared(Observer(histogram.add_plane), table)
+    if real is np.float32:
+        return Prepared(Observer(histogram.add_histogram_f32), (*table, _narrow(observable)))
+    return Prepared(Observer(histogram.add_histogram), table)
+
+
 def _bins(histogram: Histogram) -> tuple[Any, ...]:
     """Coordinate, low, high, step, 1/step and bins; pairs of them for a plane."""
     low, high, bins = (np.atleast_1d(v) for v in (histogram.low, histogram.high, histogram.bins))
@@ -53,6 +65,17 @@ def _bins(histogram: Histogram) -> tuple[Any, ...]:
     if histogram.plane:
         return tuple(histogram.coordinate), *(tuple(map(float, v)) for v in table)
     return histogram.coordinate, *(float(v[0]) for v in table)
+
+
+def _narrow(histogram: Histogram) -> tuple[np.float32, ...]:
+    """low, 1/step, bins in float32, and how far (x - low)/step may then be off inside the bins.
+
+    Rounding of low, of the difference, of 1/step and of the product, each half of 2^-23.
+    """
+    low, high, bins = histogram.low, histogram.high, histogram.bins
+    inverse = bins / (high - low)
+    doubt = 2.0**-23 * (2.0 * inverse * max(abs(low), abs(high)) + 2.0 * bins)
+    return tuple(np.float32(v) for v in (low, inverse, bins, doubt))
 
 
 def _mean(mean: Mean, times: Any, real: Any) -> Prepared:

@@ -15,8 +15,14 @@ class Shard:
 
 def shards(n: int, size: int) -> Iterator[Shard]:
     """All shards of n particles in order; the last may be smaller."""
-    for index, first in enumerate(range(0, n, size)):
-        yield Shard(index, first, min(size, n - first))
+    for index in range(-(-n // size)):
+        yield shard_at(index, n, size)
+
+
+def shard_at(index: int, n: int, size: int) -> Shard:
+    """One of the shards of n particles."""
+    first = index * size
+    return Shard(index, first, min(size, n - first))
 
 
 def pieces(shard: Shard, tile: int, count: int) -> list[tuple[int, int]]:
