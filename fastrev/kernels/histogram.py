@@ -83,8 +83,8 @@ def _count_guessed(numbers, row, low, high, step, inverse, bins, places):
 def add_histogram_f32(numbers, x, tau, table, k, work):
     """The same for float32: sixteen lanes a vector, and float64 for the few near an edge.
 
-    Measured: 1.1 ns a particle for places and counts, 0.6 so.  table ends with low, 1/step and
-    bins in float32, and the part of a bin by which these may be wrong.
+    Measured: a histogram at every step adds 150 % to a run, by float64 alone 185 %.  table ends
+    with low, 1/step and bins in float32, and the part of a bin by which these may be wrong.
     """
     j, low, high, step, inverse, bins, narrow = table
     places = work[0].view(np.int32)[: x.shape[1]]
