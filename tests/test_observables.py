@@ -189,6 +189,17 @@ def test_the_same_whoever_counts(tmp_path, monkeypatch):
         fr.resume(path, {"observe.mean.kernel": radius, "observe.radius.kernel": radius})
 
 
+def test_more_particles_are_counted_in_the_same_bins(tmp_path):
+    """Also where the first run had fewer than a pilot has."""
+    observe = {"m": fr.Moments(), "q": fr.Quantiles()}
+    options = {"observe": observe, "shard_size": 20, "n": 20, "out": tmp_path / "a.h5"}
+    make(**options)
+    longer = fr.extend(tmp_path / "a.h5", 3000, tmp_path / "b.h5")
+    wanted = make(**(options | {"n": 3000, "out": None}))
+    for name in observe:
+        assert same(longer.observables[name], wanted.observables[name])
+
+
 def same(a, b):
     arrays = [np.asarray(v) for one in (a, b) for k, v in sorted(vars(one).items()) if k != "edges"]
     half = len(arrays) // 2

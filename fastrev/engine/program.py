@@ -180,11 +180,14 @@ class Program:
         object.__setattr__(self, "observed_tables", tuple(tables))
 
     def _pilot(self, steps: Sequence[int], count: int) -> NDArray[Any]:
-        """Frames (F, m, d) of the first particles, or, of given states, of some all over."""
+        """Frames (F, m, d) of the first particles, or, of given states, of some all over.
+
+        Of drawn ones as many whatever n is, so that a run with more has the same bins.
+        """
         spec, due = self.spec, _due(steps, [()] * len(self.spec.observed))
-        count = min(spec.n, max(count, self.block or 0))
-        drawn = isinstance(spec.x0, Distribution) or self.block is not None
-        parts = 1 if drawn else min(count, _PILOT_PARTS)
+        drawn, count = isinstance(spec.x0, Distribution), max(count, self.block or 0)
+        count = count if drawn else min(spec.n, count)
+        parts = 1 if drawn or self.block else min(count, _PILOT_PARTS)
         size = count // parts
         frames = np.empty((len(steps), parts * size, spec.dim), spec.storage)
         rows, every = Kept(frames, _passages(spec, 0)), np.empty(0, np.int64)
