@@ -116,11 +116,12 @@ def verdict(rows: list[Row], n: int) -> str:
     if n < _FEW:
         return f"too few particles ({n}) to compare with the exact recursion of the scheme"
     worst = max((max(abs(r.z), abs(r.z_mean)) for r in known), key=lambda z: (np.isnan(z), z))
-    word = "agrees with" if worst < _LIMIT else "DIFFERS from"
+    word = "agrees with" if worst < LIMIT else "DIFFERS from"
     return (
         f"largest |z| = {worst:.2f} (mean and variance): {word} the exact recursion of the scheme"
     )
 
 
 _FEW = 100
-_LIMIT = 4.5
+LIMIT = 4.5
+"""Of |z|, of mean and variance."""

@@ -20,6 +20,9 @@ import numpy as np
 
 from fastrev.model.check import Array
 
+FLOORS = 3.0
+"""Of W1, in units of what noise alone gives."""
+
 
 class Distance(NamedTuple):
     """Distances and what noise alone would give where the laws are equal.
@@ -41,7 +44,11 @@ class Distance(NamedTuple):
     @property
     def equal(self) -> bool:
         """W1 within three times its floor, and D not rejected at 1e-4."""
-        return self.w1 <= 3.0 * self.w1_floor + self.resolution and self.ks_p > 1e-4
+        return self.equal_at(1e-4)
+
+    def equal_at(self, p: float) -> bool:
+        """The same at another level."""
+        return self.w1 <= FLOORS * self.w1_floor + self.resolution and self.ks_p > p
 
 
 def between_samples(x: Array, y: Array) -> Distance:

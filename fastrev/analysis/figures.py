@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fastrev.analysis.pictures.animation import Film, check_film, draw_animation
+from fastrev.analysis.pictures.animation import check_film, draw_animation
 from fastrev.analysis.pictures.binning import histogram
 from fastrev.analysis.pictures.density import draw_density
 from fastrev.analysis.pictures.frames import draw_frames
@@ -15,7 +15,7 @@ from fastrev.analysis.pictures.overview import draw_overview
 from fastrev.analysis.pictures.paths import draw_paths
 from fastrev.analysis.pictures.phase import draw_phase
 from fastrev.analysis.pictures.request import FIGURES, FILMS, Options, check_figure, single
-from fastrev.analysis.pictures.style import DPI, LOOK
+from fastrev.analysis.pictures.style import saved
 from fastrev.analysis.pictures.variance import draw_variance
 from fastrev.analysis.sheet import draw_sheet
 from fastrev.engine.run import Run
@@ -48,20 +48,13 @@ def save_figure(
 
     Raises InputError.
     """
-    from matplotlib import rc_context
-
     check.one_of("kind", kind, KINDS)
     check_figure(path, FILMS if kind == "animation" else FIGURES)
     check_film(path)
     if isinstance(runs, Run):
         runs = {runs.path.stem if runs.path else "run": runs}
-    with rc_context(LOOK):
-        drawn = KINDS[kind](runs, Options(coordinate, **options))
-        if isinstance(drawn, Film):
-            drawn.save(path)
-        else:
-            drawn.savefig(path, dpi=DPI)
-    return Path(path)
+    chosen = Options(coordinate, **options)
+    return saved(lambda: KINDS[kind](runs, chosen), path)
 
 
 def save_overview(runs: Mapping[str, Run], path: str | Path, coordinate: int = 0) -> Path:

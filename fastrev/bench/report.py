@@ -60,13 +60,9 @@ def save_json(report: Report, path: Path) -> Path:
 
 def save_plot(report: Report, path: Path) -> Path:
     """Rates of every model beside one another, and the rate on some threads."""
-    from matplotlib import rc_context
+    from fastrev.analysis.pictures.style import saved
 
-    from fastrev.analysis.pictures.style import DPI, LOOK
-
-    with rc_context(LOOK):
-        _figure(report).savefig(path, dpi=DPI)
-    return path
+    return saved(lambda: _figure(report), path)
 
 
 def _rates(report: Report) -> Table:

@@ -166,17 +166,11 @@ def _run_shard(index: int, path: str, functions: bytes, driver: str, durable: bo
 def _prepared(path: Path, functions: bytes) -> tuple["Header", "Offsets", Program]:
     import pickle
 
-    from fastrev.engine.config import stored_specification
-    from fastrev.engine.files import check_same
-    from fastrev.engine.program import build
+    from fastrev.engine.files import reopened
     from fastrev.store.h5md import offsets_of
-    from fastrev.store.reader import open_file, read_header
+    from fastrev.store.reader import open_file
 
-    header = read_header(path)
-    given = pickle.loads(functions)  # by the driver of this very run
-    spec = stored_specification(header.specification, header.arrays, given)
-    program = build(spec)
-    check_same(header, program)
+    header, program = reopened(path, pickle.loads(functions))  # by the driver of this very run
     with open_file(path) as file:
         return header, offsets_of(file), program
 

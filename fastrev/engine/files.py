@@ -133,14 +133,12 @@ def resume(
     the file, StoreError where the file cannot be read or written.
     """
     from fastrev.store.h5md import offsets_of
-    from fastrev.store.reader import open_file, read_header, read_progress
+    from fastrev.store.reader import open_file, read_progress
     from fastrev.store.validate import damaged_shards
 
     path = Path(path)
-    header = read_header(path)
-    spec = stored_specification(header.specification, header.arrays, kernels, trust)
-    program = build(spec)
-    check_same(header, program)
+    header, program = reopened(path, kernels, trust)
+    spec = program.spec
     missing = set(np.flatnonzero(~read_progress(path).committed).tolist())
     broken = set(damaged_shards(path)) if repair else set()
     everything = list(shards(spec.n, spec.shard_size))
@@ -245,6 +243,18 @@ def copied_rows(path: Path, shard: Shard, buffer: tuple[NDArray[Any], NDArray[An
         lost = int(file[NON_FINITE][shard.index])
         numbers = shard_numbers(file, shard.index)
         return Rows(shard.index, frames, passages, numbers, seconds, lost)
+
+
+def reopened(
+    path: Path, kernels: Mapping[str, Any] | None, trust: bool = False
+) -> "tuple[Header, Program]":
+    """A file's header, and its run ready to go on.  Raises InputError, StoreError."""
+    from fastrev.store.reader import read_header
+
+    header = read_header(path)
+    program = build(stored_specification(header.specification, header.arrays, kernels, trust))
+    check_same(header, program)
+    return header, program
 
 
 def check_same(header: "Header", program: Program) -> None:

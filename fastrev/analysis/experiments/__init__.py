@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from fastrev.analysis.experiments.judging import Reference, Row, Verdict, rows_of, verdict
 from fastrev.analysis.experiments.pictures import draw_paradox, draw_rows
 from fastrev.analysis.pictures.request import check_figure
-from fastrev.analysis.pictures.style import DPI, LOOK
+from fastrev.analysis.pictures.style import saved
 from fastrev.engine.config import from_tables, read_tables
 from fastrev.engine.run import Run
 from fastrev.engine.simulate import execute
@@ -155,12 +155,7 @@ def figure_path(name: str, folder: str | Path) -> Path:
 
 def picture(name: str, judged: Sequence[Judged], folder: str | Path = ".") -> Path:
     """Draw an experiment's runs and write NAME.png in the folder."""
-    from matplotlib import rc_context
-
-    path = figure_path(name, folder)
-    with rc_context(LOOK):
-        EXPERIMENTS[name].draw(judged).savefig(path, dpi=DPI)
-    return path
+    return saved(lambda: EXPERIMENTS[name].draw(judged), figure_path(name, folder))
 
 
 def as_theory_says(judged: Sequence[Judged]) -> Verdict:

@@ -14,21 +14,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrev.analysis.compare import frame_moments, z_scores
+from fastrev.analysis.compare import LIMIT, frame_moments, z_scores
 from fastrev.analysis.comparison import MOST
-from fastrev.analysis.distance import from_law
+from fastrev.analysis.distance import FLOORS, from_law
 from fastrev.analysis.exact import Moments, law, scheme_steps
 from fastrev.engine.run import Run
 from fastrev.engine.specification import Specification
 from fastrev.model.check import Array, InputError
 from fastrev.model.distribution import Distribution, Gaussian, GaussianMixture, Point
 
-LIMIT = 4.5
-"""Of |z|, of mean and variance."""
 RARE = 1e-5
 """Of a Kolmogorov-Smirnov p-value."""
-FLOORS = 3.0
-"""Of W1, in units of what noise alone gives."""
 _ROUNDING = 1e-6
 
 
@@ -154,8 +150,7 @@ def _distance(run: Run, f: int, expected: Distribution) -> tuple[float, float, f
         w1 = float(np.abs(x - mean).mean())
         return np.nan, w1, 0.0, w1 <= _ROUNDING * (1.0 + abs(mean))
     found = from_law(x, expected.cdf)
-    equal = found.ks_p > RARE and found.w1 <= FLOORS * found.w1_floor + found.resolution
-    return found.ks_p, found.w1, found.w1_floor, equal
+    return found.ks_p, found.w1, found.w1_floor, found.equal_at(RARE)
 
 
 def _pushed(spec: Specification) -> tuple[Array, Array, Array] | None:

@@ -4,6 +4,8 @@ Colours are Okabe and Ito's, told apart by colour-blind readers; images are viri
 whose lightness grows evenly.
 """
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +33,19 @@ LOOK = {
     "pdf.fonttype": 42,
 }
 """Settings of matplotlib; TrueType in a PDF stays text."""
+
+
+def saved(draw: Callable[[], Any], path: str | Path) -> Path:
+    """What `draw` makes in this look, a figure or a film, written to a file."""
+    from matplotlib import rc_context
+
+    with rc_context(LOOK):
+        drawn = draw()
+        if hasattr(drawn, "savefig"):
+            drawn.savefig(path, dpi=DPI)
+        else:
+            drawn.save(path)
+    return Path(path)
 
 
 def canvas(width: float, height: float) -> "Figure":
