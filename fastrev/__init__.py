@@ -20,6 +20,7 @@ from fastrev.engine.explain import Explanation, explain
 from fastrev.engine.files import extend, resume
 from fastrev.engine.grid_score import GridScore
 from fastrev.engine.messages import PerformanceWarning
+from fastrev.engine.parts import merge
 from fastrev.engine.run import Run, open_run
 from fastrev.engine.simulate import simulate
 from fastrev.model.batched import BatchedScore
@@ -86,6 +87,7 @@ __all__ = [
     "explain",
     "extend",
     "learn",
+    "merge",
     "open",
     "resume",
     "reverse",

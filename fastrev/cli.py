@@ -27,6 +27,10 @@ Processes = Annotated[int | None, typer.Option(min=1, help="So many processes he
 Dask = Annotated[str | None, typer.Option(help="A Dask scheduler, tcp://host:port.")]
 DaskLocal = Annotated[int | None, typer.Option(min=1, help="A Dask cluster of so many here.")]
 Mpi = Annotated[bool, typer.Option("--mpi", help="Under mpiexec: the ranks compute.")]
+Part = Annotated[
+    str | None, typer.Option(help="Only this part, as 3/8, into a file of its own; see merge.")
+]
+Parts = Annotated[int | None, typer.Option(min=2, help="So many parts, each in its own file.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 
 
@@ -114,20 +118,35 @@ def run(
     dask: Dask = None,
     dask_local: DaskLocal = None,
     mpi: Mpi = False,
+    part: Part = None,
+    parts: Parts = None,
 ) -> None:
-    """Run a configuration: snapshots to HDF5, and a figure."""
+    """Run a configuration: snapshots to HDF5, and a figure.
+
+    With --parts, each worker writes a file of its own, where it runs; with --part, this command
+    runs one of them, for job arrays.  `fastrev merge` joins them.
+    """
     from fastrev.analysis.figures import check_figure, save_overview
     from fastrev.engine.clusters import HELPER, Where, executor_at
     from fastrev.engine.config import read_config
+    from fastrev.engine.parts import parsed_part, part_path, run_parts
     from fastrev.engine.simulate import execute
 
-    spec, output = read_config(config)
+    chosen = parsed_part(part, parts)
+    spec, output = read_config(config, {"part": list(chosen)} if chosen else {})
     target = out or Path(output.file or f"{config.stem}.h5")
+    if part and chosen:
+        target = part_path(target, *chosen)
     picture = Path(output.figure) if output.figure else target.with_suffix(".png")
     if figure:
         check_figure(picture)
     with executor_at(Where(processes, dask, dask_local, mpi)) as executor:
         if executor is HELPER:
+            return
+        if parts:
+            every = run_parts(spec, target, executor, overwrite, _wrote)
+            pattern = str(every[0]).replace(f".part1of{parts}", f".part*of{parts}")
+            console.print(f"join them: fastrev merge {pattern} -o {target}", soft_wrap=True)
             return
         result = execute(spec, target, overwrite=overwrite, executor=executor)
     _report(config.stem, result)
@@ -304,6 +323,18 @@ def extend(
 
 
 @app.command()
+def merge(
+    parts: Annotated[list[Path], typer.Argument(help="The files of all parts of a run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new file.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Join a run's parts into the file that the whole run would have made."""
+    import fastrev as fr
+
+    console.print(repr(fr.merge(parts, out, overwrite)), highlight=False, markup=False)
+
+
+@app.command()
 def trace(
     file: Annotated[Path, typer.Argument(help="A run's HDF5 file.")],
     particle: Annotated[list[int], typer.Option("--particle", help="Ids; may be repeated.")],
@@ -384,6 +415,10 @@ def bench(
         console.print(f"wrote {save_json(report, json)}")
     if plot:
         console.print(f"wrote {save_plot(report, plot)}")
+
+
+def _wrote(path: Path) -> None:
+    console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
 def _kernels(given: list[str] | None) -> dict[str, str]:

@@ -20,7 +20,7 @@ from fastrev.engine import threads
 from fastrev.engine.config import read_config
 from fastrev.model.clock import Clock
 from fastrev.model.kernel import Kernel
-from fastrev.model.network import Layer, Spread
+from fastrev.model.network import Layer, Mixture, Spread
 
 VP = fr.VP()
 RNG = np.random.default_rng(7)
@@ -154,6 +154,32 @@ def test_forms_of_a_network():
     spread = Spread([0.0, 1.0], [[0, 0, 0], [1, 1, 1]], [1.0, 2.0])
     table = fr.NeuralScore(zero, form="gaussian", spread=spread)
     np.testing.assert_allclose(tile_of(table.as_kernel(3), x, t, "float64"), -(x - 0.4) / 1.4**2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_network_of_zeros_is_its_mixture(dtype, tmp_path):
+    """More centres than a block of rows and fewer, with a basis and without, from a file too."""
+    tolerance = {"float32": 5e-5, "float64": 1e-11}[dtype]
+    zero, t, d = [Layer(np.zeros((5, 5)), np.zeros(5), None)], 0.4, 5
+    mean, std = np.linspace(-1, 1, d), np.array([0.7, 0.1, 0.4, 1.0, 0.3])
+    for count, turned in ((2, True), (6, False), (13, True)):
+        weights, centres = RNG.dirichlet(np.ones(count)), 2.0 * RNG.normal(size=(count, d))
+        basis = np.linalg.qr(RNG.normal(size=(d, d)))[0] if turned else None
+        score = fr.NeuralScore(
+            zero, form="gaussian", process=VP, mean=mean, std=std, basis=basis,
+            mixture=Mixture(weights, centres),
+        )  # fmt: skip
+        back = fr.NeuralScore.load(score.save(tmp_path / f"{count}.npz"))
+        assert back.sha256 == score.sha256
+        axes = np.eye(d) if basis is None else basis
+        covs = np.repeat((axes @ np.diag(std**2) @ axes.T)[None], count, axis=0)
+        law = VP.marginal(fr.GaussianMixture(weights, mean + centres @ axes.T, covs=covs), t)
+        x = law.sample(130, seed=3)
+        wanted = law.score(x)
+        for one in (score, back):
+            found = tile_of(one.as_kernel(d), x, t, dtype)
+            np.testing.assert_allclose(found, wanted, atol=tolerance * np.abs(wanted).max())
+    assert np.abs(found[::-1] - wanted).max() > 0.1
 
 
 POINTS = RNG.normal(size=(120, 4))
@@ -442,6 +468,17 @@ BAD_NETWORKS = {
     "mean": (
         lambda: fr.NeuralScore(layers([2, 3, 2]), form="gaussian", process=VP, mean=[1.0], std=1.0),
         r"mean must have shape \(2,\)",
+    ),
+    "mixture": (
+        lambda: fr.NeuralScore(
+            layers([2, 3, 2]),
+            form="gaussian",
+            process=VP,
+            mean=[1.0, 0.0],
+            std=1.0,
+            mixture=Mixture([0.5, 0.6], [[0.0, 0.0], [1.0, 1.0]]),
+        ),
+        r"K weights that sum to 1 and centres \(K, 2\), got \(2,\) that sum to 1.1",
     ),
     "spread": (lambda: fr.NeuralScore(layers([2, 3, 2]), form="gaussian"), "needs mean and std"),
     "suffix": (lambda: NETWORK.save("net.pkl"), "must end in .npz or .safetensors"),

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import special
 from typer.testing import CliRunner
 
 import fastrev as fr
@@ -26,7 +27,12 @@ def score_at(score, x, t):
         first += -(-len(layer.bias) // 6) * 6
         if k < len(score.layers) - 1:
             h = h / (1 + np.exp(-h))
-    return (values["gain"] * h - values["skip"] * y) @ basis.T
+    answer = values["gain"] * h - values["skip"] * y
+    if score.mixture is not None:
+        centres = score.mixture.centres
+        logits = (values["pull"] * y) @ centres.T + values["heights"][: len(centres)]
+        answer += values["pull"] * (special.softmax(logits, axis=1) @ centres)
+    return answer @ basis.T
 
 
 def test_what_is_fitted_is_the_score():
@@ -54,6 +60,30 @@ def test_what_is_fitted_is_the_score():
         assert (np.abs(fitted).max() < 0.02) == (factor == 1.0)
 
 
+def test_what_corrects_a_mixture_is_the_score_too():
+    """The mixture has the mean and covariance of the data, and with it the target their score."""
+    pytest.importorskip("torch")
+    p0 = fr.GaussianMixture([0.3, 0.7], [[-1.0, 0.5], [1.0, 0.0]], 0.3)
+    source = Denoising(VP, p0.sample(300, seed=1), np.array([0.1]), 7)
+    own = source.options
+    weights, centres = own["mixture"]
+    assert len(weights) == 7
+    np.testing.assert_allclose(weights @ centres, 0.0, atol=1e-12)
+    among = (weights[:, None] * centres).T @ centres
+    within = own["basis"] @ (among + np.diag(own["std"] ** 2)) @ own["basis"].T
+    np.testing.assert_allclose(within, np.cov(source.points.T, bias=True))
+    batch = source.batch(500, (2, 0))
+    scale, _, variance = (float(v[0]) for v in VP.transition(source.times))
+    whole = scale**2 * np.mean(source._base.whole_variance)
+    y = batch.z * np.sqrt(whole + variance)
+    gain = whole / (whole + variance) / np.sqrt(variance)
+    x = scale * own["mean"] + y @ own["basis"].T
+    law = VP.marginal(fr.Empirical(source.points), 0.1)
+    for sign in (1.0, -1.0):
+        found = score_at(source._base, x, 0.1) + sign * gain * batch.target @ own["basis"].T
+        assert np.allclose(found, law.score(x), atol=1e-3) == (sign == 1.0)
+
+
 def test_bad_requests(tmp_path):
     good = fr.Gaussian().sample(100, seed=1)
     for call, message in (
@@ -66,6 +96,8 @@ def test_bad_requests(tmp_path):
         (lambda: fr.learn.train(VP, good, hiden=[8]), "did you mean 'hidden'"),
         (lambda: fr.learn.train(VP, good, activation="silo"), "did you mean 'silu'"),
         (lambda: fr.learn.train(VP, good, time=(0, 2)), "time must lie between 0 and 1"),
+        (lambda: fr.learn.train(VP, good, centres=101), "at most the 100 points"),
+        (lambda: fr.learn.train(fr.SDE(no_score, 1.0), good, centres=2), "centres must be 1 where"),
         (lambda: fr.learn.train(fr.reverse(VP, fr.Score(no_score)), good), "forward process"),
     ):
         with pytest.raises(fr.InputError, match=message):
@@ -84,14 +116,14 @@ def test_constant_columns_are_told():
     assert np.isfinite(score.arrays()["layers.0.weight"]).all()
 
 
-def test_a_mixture_is_learned(tmp_path):
+@pytest.mark.parametrize("centres", [1, 12])
+def test_a_mixture_is_learned(centres):
     """Near the exact score where particles are; nearer than the Gaussian that it begins from."""
     pytest.importorskip("torch")
     p0 = fr.GaussianMixture([0.3, 0.7], [[-1.0, 0.5], [1.0, 0.0]], 0.3)
     times = fr.TimeGrid.power(1.0, 1e-2, 200, rho=3)
-    score = fr.learn.train(
-        VP, p0.sample(5000, seed=2), time=times, **(SMALL | {"iterations": 1500})
-    )
+    options = SMALL | {"iterations": 1500, "centres": centres}
+    score = fr.learn.train(VP, p0.sample(5000, seed=2), time=times, **options)
     start = fr.learn.train(VP, p0.sample(5000, seed=2), time=times, **(SMALL | {"iterations": 1}))
     for t in (0.05, 0.2):
         law = VP.marginal(p0, t)

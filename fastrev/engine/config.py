@@ -64,10 +64,15 @@ class Config(NamedTuple):
     output: Output
 
 
-def read_config(path: str | Path) -> Config:
-    """A configuration file.  Raises InputError, which names the file and the field."""
+def read_config(path: str | Path, run: Mapping[str, Any] | None = None) -> Config:
+    """A configuration file; `run` comes before its own table of that name.
+
+    Raises InputError, which names the file and the field.
+    """
     tables = read_tables(path)
     try:
+        if run:
+            tables["run"] = {**tables.get("run", {}), **run}
         return from_tables(tables, imports=True)
     except InputError as error:
         raise type(error)(f"{path}: {error}") from None

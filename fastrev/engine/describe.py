@@ -85,6 +85,8 @@ def _describe_run(spec: Specification) -> dict[str, Any]:
     run["storage"] = spec.storage
     if spec.until is not None:
         run["until"] = asdict(spec.until)
+    if spec.part != (1, 1):
+        run["part"] = list(spec.part)
     if isinstance(spec.keep, range):
         run["keep"] = {"start": spec.keep.start, "stop": spec.keep.stop, "step": spec.keep.step}
     else:

@@ -8,15 +8,17 @@ rows at their own place, and what comes back is a count.  The file must be where
 import contextlib
 import os
 import socket
+import sys
+import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastrev.engine.messages import KernelError
 from fastrev.engine.program import Program, Tally
-from fastrev.engine.shards import Shard, shard_at
+from fastrev.engine.shards import Shard
 from fastrev.engine.specification import Specification
 from fastrev.model.check import InputError
 
@@ -59,56 +61,63 @@ def write_shards_on(
     Raises WorkerError with the range of its ids; InputError, KernelError as they are; what is
     committed stays, and `resume` goes on with any executor.
     """
-    import cloudpickle
-
-    functions = cloudpickle.dumps(_functions(spec))
-    own = f"{socket.gethostname()} {os.getpid()}"
-    given = as_executor(executor)
-    task = (str(path.resolve()), functions, own, durable)
-    waiting, tries = list(reversed(todo)), dict.fromkeys((s.index for s in todo), 0)
-    running: dict[Future[Tally], Shard] = {}
     tally = Tally()
-    try:
-        while waiting or running:
-            while waiting and len(running) < _AHEAD:
-                shard = waiting.pop()
-                running[_submitted(given, shard, task)] = shard
-            for future in _ended(running):
-                shard = running.pop(future)
-                try:
-                    tally = tally.and_(future.result())
-                except (InputError, KernelError):
-                    raise
-                except Exception as error:  # a worker's, or of its loss: any kind
-                    tries[shard.index] += 1
-                    if tries[shard.index] == _TRIES or isinstance(error, BrokenExecutor):
-                        raise _failed(shard, tries[shard.index], error) from error
-                    waiting.append(shard)
-                else:
-                    done(shard.count)
-    finally:
-        for future in running:  # those that do run write the bytes that resume would
-            future.cancel()
+    tasks = {shard.index: f"particles {shard.first} to {shard.end - 1}" for shard in todo}
+    same = (str(path.resolve()), by_value(functions_of(spec), spec), this_process(), durable)
+    sizes = {shard.index: shard.count for shard in todo}
+    for index, own in each_done(executor, _run_shard, tasks, same):
+        tally = tally.and_(own)
+        done(sizes[index])
     return tally
 
 
-def _submitted(executor: Any, shard: Shard, task: tuple[Any, ...]) -> Any:
+def each_done(
+    executor: Any, function: Callable[..., Any], tasks: Mapping[int, str], same: tuple[Any, ...]
+) -> Iterator[tuple[int, Any]]:
+    """function(number, *same) on the executor's workers: numbers and answers, as they come.
+
+    tasks   what each number is, for errors
+
+    One that fails, or whose worker is lost, is given out again, at most three times.
+    """
+    given = as_executor(executor)
+    waiting, tries = list(tasks)[::-1], dict.fromkeys(tasks, 0)
+    running: dict[Future[Any], int] = {}
     try:
-        return executor.submit(_run_shard, shard.index, *task)
-    except (BrokenExecutor, RuntimeError) as error:
-        raise _failed(shard, 0, error) from error
+        while waiting or running:
+            while waiting and len(running) < _AHEAD:
+                number = waiting.pop()
+                try:
+                    running[given.submit(function, number, *same)] = number
+                except RuntimeError as error:  # a broken executor's too
+                    raise _failed(tasks[number], 0, error) from error
+            for future in _ended(running):
+                number = running.pop(future)
+                try:
+                    answer = future.result()
+                except (InputError, KernelError):
+                    raise
+                except Exception as error:  # a worker's, or of its loss: any kind
+                    tries[number] += 1
+                    if tries[number] == _TRIES or isinstance(error, BrokenExecutor):
+                        raise _failed(tasks[number], tries[number], error) from error
+                    waiting.append(number)
+                else:
+                    yield number, answer
+    finally:
+        for future in running:  # those that do run write the bytes that resume would
+            future.cancel()
 
 
-def _failed(shard: Shard, tries: int, error: BaseException) -> WorkerError:
-    last = shard.first + shard.count - 1
+def _failed(what: str, tries: int, error: BaseException) -> WorkerError:
     often = f" {tries} times" if tries > 1 else ""
     return WorkerError(
-        f"particles {shard.first} to {last} failed{often}: {error!r}; what is committed to the "
-        "file is kept, and resume goes on from there"
+        f"{what} failed{often}: {error!r}; what is committed to the file is kept, and resume "
+        "goes on from there"
     )
 
 
-def _ended(running: dict[Any, Shard]) -> Iterator[Any]:
+def _ended(running: Mapping[Any, Any]) -> Iterator[Any]:
     """Those futures that are done, one or more."""
     first = next(iter(running))
     if isinstance(first, Future):
@@ -121,7 +130,34 @@ def _ended(running: dict[Any, Shard]) -> Iterator[Any]:
     yield from ended
 
 
-def _functions(spec: Specification) -> dict[str, Any]:
+def by_value(thing: Any, spec: Specification) -> bytes:
+    """Pickled, with the user's own functions as they are: workers need not have their modules."""
+    import cloudpickle
+
+    names = {getattr(f, "__module__", "") for f in functions_of(spec).values()} - {"__main__"}
+    modules = [sys.modules[name] for name in names if _is_own(sys.modules.get(name))]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return bytes(cloudpickle.dumps(thing))
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _is_own(module: Any) -> bool:
+    """Whether it lies in a folder of the user's, not where packages are installed."""
+    installed = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
+    file = str(getattr(module, "__file__", None) or sys.prefix)
+    return not any(Path(file).is_relative_to(folder) for folder in (*installed, sys.prefix))
+
+
+def this_process() -> str:
+    """A name that no other process has."""
+    return f"{socket.gethostname()} {os.getpid()}"
+
+
+def functions_of(spec: Specification) -> dict[str, Any]:
     """The user's own functions by their places, as a file records them."""
     import tomllib
 
@@ -145,22 +181,25 @@ _programs: dict[tuple[str, bytes], tuple["Header", "Offsets", Program]] = {}
 """Of a worker: what it last ran."""
 
 
+def one_thread(driver: str) -> None:
+    """A worker computes on one thread, unless it is a thread of the driver's."""
+    if driver != this_process():
+        os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+
+
 def _run_shard(index: int, path: str, functions: bytes, driver: str, durable: bool) -> Tally:
     """What a worker does: compute a shard and write it."""
     from fastrev.engine.files import write_shards
 
-    if driver != f"{socket.gethostname()} {os.getpid()}":  # not a thread of the driver's
-        os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+    one_thread(driver)
     key = (path, functions)
     if key not in _programs:
         _programs.clear()
         _programs[key] = _prepared(Path(path), functions)
     header, offsets, program = _programs[key]
     spec = program.spec
-    shard = shard_at(index, spec.n, spec.shard_size)
-    return write_shards(
-        Path(path), header, offsets, program, [shard], lambda count: None, durable, shared=True
-    )
+    todo, ignored = [spec.shard(index)], lambda count: None
+    return write_shards(Path(path), header, offsets, program, todo, ignored, durable, shared=True)
 
 
 def _prepared(path: Path, functions: bytes) -> tuple["Header", "Offsets", Program]:

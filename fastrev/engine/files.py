@@ -34,9 +34,14 @@ def make_header(spec: Specification, program: Program) -> "Header":
     """What the file says of a specification."""
     from fastrev.store.h5md import Header, Numbers
 
-    text, every = to_toml(spec), shards(spec.n, spec.shard_size)
+    text, before, box = to_toml(spec), spec.row_of(spec.span[0]), None
+    if isinstance(spec.boundary, Periodic):
+        low, high = spec.boundary.walls(spec.dim)
+        box = high - low
     return Header(
-        rows=np.array([spec.row_of(s.first) for s in every] + [spec.rows], dtype=np.int64),
+        rows=np.array(
+            [spec.row_of(s.first) - before for s in spec.shards()] + [spec.rows], np.int64
+        ),
         dim=spec.dim,
         dtype=spec.storage,
         frame_steps=np.array(spec.frame_steps, dtype=np.int64),
@@ -53,7 +58,7 @@ def make_header(spec: Specification, program: Program) -> "Header":
             for name, o in spec.observed.items()
         },
         passages=spec.dtype if spec.absorbing else None,
-        period=spec.boundary.walls(spec.dim) if isinstance(spec.boundary, Periodic) else None,
+        box=box,
     )
 
 
@@ -78,7 +83,7 @@ def write_shards(
         for shard in todo:
             start = time.perf_counter()
             rows = Kept(*writer.buffer(shard.index))
-            outcome = program.run_shard(shard, rows, int(header.rows[shard.index]), done)
+            outcome = program.run_shard(shard, rows, program.spec.row_of(shard.first), done)
             seconds = time.perf_counter() - start
             numbers = dict(zip(program.spec.observed, outcome.numbers, strict=True))
             writer.submit(Rows(shard.index, *rows, numbers, seconds, outcome.non_finite, repair))
@@ -141,8 +146,8 @@ def resume(
     spec = program.spec
     missing = set(np.flatnonzero(~read_progress(path).committed).tolist())
     broken = set(damaged_shards(path)) if repair else set()
-    everything = list(shards(spec.n, spec.shard_size))
-    with Progress(spec.n, spec.grid.steps, progress) as bar:
+    everything = list(spec.shards())
+    with Progress(spec.particles, spec.grid.steps, progress) as bar:
         for chosen, mend in ((broken - missing, True), (missing, False)):
             todo = [shard for shard in everything if shard.index in chosen]
             if not todo:
@@ -179,6 +184,10 @@ def extend(
     old = stored_specification(header.specification, header.arrays, kernels, trust)
     if n <= old.n:
         raise InputError(f"n must exceed the {old.n:,} particles of {path}, got {n:,}")
+    if old.part != (1, 1):
+        raise InputError(
+            f"{path} is part {old.part[0]} of {old.part[1]} of a run; merge them first"
+        )
     if not isinstance(old.x0, Distribution):
         raise InputError(f"{path} began from given states, one per particle; it cannot be extended")
     if out.exists() and out.samefile(path):
@@ -215,7 +224,7 @@ def stopped(path: Path, spec: Specification, program: Program) -> Specification:
     beside = path.with_name(path.name + ".part")
     header = make_header(own, program)
     offsets = create(beside, header, overwrite=True)
-    _copy(path, list(shards(own.n, own.shard_size)), beside, header, offsets)
+    _copy(path, list(own.shards()), beside, header, offsets)
     os.replace(beside, path)
     return own
 
@@ -226,23 +235,23 @@ def _copy(path: Path, shared: list[Shard], out: Path, header: "Header", offsets:
 
     with Writer(out, header, offsets) as writer:
         for shard in shared:
-            writer.submit(copied_rows(path, shard, writer.buffer(shard.index)))
+            writer.submit(copied_rows(path, shard.index, shard.index, writer.buffer(shard.index)))
 
 
-def copied_rows(path: Path, shard: Shard, buffer: tuple[NDArray[Any], NDArray[Any]]) -> "Rows":
-    """A committed shard of a file, in a buffer."""
+def copied_rows(
+    path: Path, index: int, to: int, buffer: tuple[NDArray[Any], NDArray[Any]]
+) -> "Rows":
+    """A committed shard of a file, in a buffer, as shard `to` of another."""
     from fastrev.store.h5md import NON_FINITE, ROWS, SECONDS, VALUE
     from fastrev.store.reader import open_file, shard_numbers, shard_passages
     from fastrev.store.writer import Rows
 
     with open_file(path) as file:
-        a, b = (int(v) for v in file[ROWS][shard.index : shard.index + 2])
+        a, b = (int(v) for v in file[ROWS][index : index + 2])
         frames, passages = buffer
-        frames[...], passages[...] = file[VALUE][:, a:b], shard_passages(file, shard.index)
-        seconds = float(file[SECONDS][shard.index])
-        lost = int(file[NON_FINITE][shard.index])
-        numbers = shard_numbers(file, shard.index)
-        return Rows(shard.index, frames, passages, numbers, seconds, lost)
+        frames[...], passages[...] = file[VALUE][:, a:b], shard_passages(file, index)
+        seconds, lost = float(file[SECONDS][index]), int(file[NON_FINITE][index])
+        return Rows(to, frames, passages, shard_numbers(file, index), seconds, lost)
 
 
 def reopened(

@@ -181,7 +181,9 @@ class Run:
     @property
     def ids(self) -> NDArray[np.int64]:
         """The particle of each row, (n,)."""
-        return np.asarray(self.specification.keep[: self.n], dtype=np.int64)
+        spec = self.specification
+        first = spec.row_of(spec.span[0])
+        return np.asarray(spec.keep[first : first + self.n], dtype=np.int64)
 
     def to_xarray(self) -> Any:
         """The frames as an xarray.Dataset `x` (time, particle, coordinate).
@@ -213,6 +215,7 @@ class Run:
             "x0": _one_line(tables["x0"]),
             "n": run["n"],
             "dim": run["dim"],
+            "part": run.get("part"),
             "steps": run.get("steps", len(run["time"]) - 1),
             "time": f"{run['time'][0]:g} -> {run['time'][-1]:g}",
             "frames": len(self.times),
@@ -227,6 +230,8 @@ class Run:
         """What a reader wants to know first, by label."""
         s = self._summary()
         lines = {"model": s["model"], "x0": s["x0"], "n": f"{s['n']:,} particles, dim {s['dim']}"}
+        if s["part"]:
+            lines["part"] = f"{s['part'][0]} of {s['part'][1]}"
         if self.n < s["n"]:
             lines["committed"] = f"{self.n:,} particles ({self.n / s['n']:.1%})"
         lines["steps"] = f"{s['steps']:,} ({s['method']}, {s['dtype']})"

@@ -15,7 +15,6 @@ from fastrev.engine.executors import as_executor
 from fastrev.engine.program import Kept, Outcome, Program, Tally, build, make_rows
 from fastrev.engine.progress import Progress
 from fastrev.engine.run import Run
-from fastrev.engine.shards import shards
 from fastrev.engine.specification import Options, Specification, checked, specify
 from fastrev.engine.stopping import cut, rounds
 from fastrev.model.boundary import Boundary
@@ -47,6 +46,7 @@ def simulate(
     storage: Any = None,
     boundary: Boundary | None = None,
     until: StandardError | None = None,
+    part: tuple[int, int] | None = None,
 ) -> Run:
     """Run n independent particles of a process over a time grid.
 
@@ -83,6 +83,7 @@ def simulate(
     boundary    Reflect(low, high), Periodic(low, high), Absorb(low, high); None for free space
     until       StandardError("mean", 1e-4): stop when that error of an observable is reached;
                 n is then the most that is run, and the result an ensemble of so many as were
+    part        (k, m): only the k-th of m parts of the run, from 1 on; `merge` joins their files
 
     The result is the same, bit for bit, at any number of threads and any shard size.
     Raises InputError (a ValueError) for bad input, before any file is touched;
@@ -91,7 +92,7 @@ def simulate(
     spec = specified(
         process, x0, n=n, time=time, steps=steps, dim=dim, seed=seed, dtype=dtype, frames=frames,
         method=method, observe=observe, shard_size=shard_size, keep=keep, storage=storage,
-        boundary=boundary, until=until,
+        boundary=boundary, until=until, part=part,
     )  # fmt: skip
     return execute(spec, out, progress, overwrite, durable, executor)
 
@@ -180,8 +181,8 @@ def execute(
             warnings.warn(f"observable {name!r}: {note}", RuntimeWarning, stacklevel=3)
     if tally.outside:
         warnings.warn(
-            f"{tally.outside:,} of {spec.n:,} particles were at some step beyond the score's "
-            "grid, where it goes on linearly",
+            f"{tally.outside:,} of {spec.particles:,} particles were at some step beyond the "
+            "score's grid, where it goes on linearly",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -193,8 +194,9 @@ def _lost_message(run: Run, spec: Specification, particle: int) -> str:
     path = run.trace(particle)[:, 0]
     step = int(np.argmin(np.isfinite(path).all(axis=1)))
     return (
-        f"{run.non_finite:,} of {spec.n * spec.dim:,} coordinates ended infinite or NaN; particle "
-        f"{particle} first at step {step}, t = {spec.grid.times[step]:g}: see run.trace({particle})"
+        f"{run.non_finite:,} of {spec.particles * spec.dim:,} coordinates ended infinite or NaN; "
+        f"particle {particle} first at step {step}, t = {spec.grid.times[step]:g}: see "
+        f"run.trace({particle})"
     )
 
 
@@ -218,14 +220,14 @@ def _in_memory(spec: Specification, program: Program, progress: bool | None) -> 
         }
 
     done, start = 0, clock.perf_counter()
-    with Progress(spec.n, spec.grid.steps, progress) as bar:
-        for batch in rounds(spec, list(shards(spec.n, spec.shard_size)), results):
+    with Progress(spec.particles, spec.grid.steps, progress) as bar:
+        for batch in rounds(spec, list(spec.shards()), results):
             for shard in batch:
-                outcome = program.run_shard(shard, rows, 0, bar.advance)
+                outcome = program.run_shard(shard, rows, spec.row_of(spec.span[0]), bar.advance)
                 totals[:] = [program.joined(totals[0], outcome) if totals else outcome]
                 done += shard.count
     seconds = clock.perf_counter() - start
-    if done < spec.n:
+    if done < spec.particles:
         kept = spec.row_of(done)
         rows = Kept(rows.frames[:, :kept], rows.passages[:kept])
         spec = cut(spec, done)
@@ -260,8 +262,8 @@ def _to_file(
     header = make_header(spec, program)
     start = clock.perf_counter()
     offsets = create(path, header, overwrite)
-    with Progress(spec.n, spec.grid.steps, progress) as bar:
-        todo = list(shards(spec.n, spec.shard_size))
+    with Progress(spec.particles, spec.grid.steps, progress) as bar:
+        todo = list(spec.shards())
         common = (path, header, offsets, program, todo, bar.advance, durable)
         tally = write_rounds(*common, executor=executor)
     spec = stopped(path, spec, program)

@@ -1,7 +1,7 @@
 """What a run is: every value that its result depends on, checked once."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fastrev.engine import memory
 from fastrev.engine.lastframe import LastFrame, last_frame
+from fastrev.engine.shards import Shard, bounds, shard_at, shards
 from fastrev.model import check
 from fastrev.model.boundary import Absorb, Boundary
 from fastrev.model.check import InputError
@@ -89,6 +90,7 @@ class Options(BaseModel):
     method: str | dict[str, Any] = "euler-maruyama"
     shard_size: Count | None = None
     until: Until | None = None
+    part: Annotated[list[Count], Field(min_length=2, max_length=2)] | None = None
 
     def time_grid(self) -> TimeGrid:
         """The grid that time, steps, grid and rho describe."""
@@ -147,6 +149,7 @@ class Specification:
     observed are the observables by name.
     boundary is what happens at walls, None without.
     until is the error at which it may stop with fewer than n particles, None without.
+    part is (k, m) where only the k-th of m parts of its shards is run, from 1 on.
     """
 
     process: Any
@@ -164,6 +167,7 @@ class Specification:
     observed: Mapping[str, Observed]
     boundary: Boundary | None = None
     until: StandardError | None = None
+    part: tuple[int, int] = (1, 1)
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -191,13 +195,33 @@ class Specification:
         """Whether particles may end before the run does, so that each has a passage time."""
         return isinstance(self.boundary, Absorb)
 
+    def shards(self) -> Iterator[Shard]:
+        """Of its particles, in order."""
+        return shards(self.n, self.shard_size, self.part)
+
+    def shard(self, index: int) -> Shard:
+        """One of them."""
+        return shard_at(index, self.n, self.shard_size, self.part)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Its first particle, and the first beyond: 0 and n but for a part."""
+        return bounds(self.n, self.shard_size, self.part)
+
+    @property
+    def particles(self) -> int:
+        """How many are run: n but for a part."""
+        first, end = self.span
+        return end - first
+
     @property
     def rows(self) -> int:
         """Particles kept."""
-        return len(self.keep)
+        first, end = self.span
+        return self.row_of(end) - self.row_of(first)
 
     def row_of(self, particle: int) -> int:
-        """How many kept particles have a smaller id: the row where `particle` would be."""
+        """How many kept particles have a smaller id: the row where it would be in the whole."""
         if isinstance(self.keep, range):
             span = range(self.keep.start, max(particle, self.keep.start), self.keep.step)
             return min(len(span), len(self.keep))
@@ -241,13 +265,21 @@ def specify(
         until.check(observed)
         if isinstance(x0, LastFrame):
             raise InputError("until needs an x0 that is a distribution or an array, not a file")
+    part = _part(options, until)
     itemsize = np.dtype(options.storage or options.dtype).itemsize
     size = options.shard_size or default_shard_size(grid.steps, dim, len(frame_steps), itemsize)
     if until is not None and options.shard_size is None:
         size = min(size, max(1024, n // _ROUNDS // 1024 * 1024))
+    if part[1] > 1 and options.shard_size is None:
+        size = min(size, max(1, n // part[1]))
     if isinstance(process, Reverse) and hasattr(process.score, "block_size"):
         block = process.score.block_size(dim)
         size = -(-size // block) * block
+    if part[1] > -(-n // size):
+        raise InputError(
+            f"part: {n:,} particles in shards of {size:,} cannot be cut in {part[1]:,} parts; "
+            "give a smaller shard_size"
+        )
     return Specification(
         process=process,
         x0=x0,
@@ -264,7 +296,20 @@ def specify(
         observed=observed,
         boundary=boundary,
         until=until,
+        part=part,
     )
+
+
+def _part(options: Options, until: StandardError | None) -> tuple[int, int]:
+    """Which part is run.  Raises InputError."""
+    k, m = options.part or (1, 1)
+    if k > m:
+        raise InputError(f"part must be (k, m), the k-th of m parts from 1 on, got ({k}, {m})")
+    if m > 1 and options.seed is None:
+        raise InputError("part needs a seed: parts that draw their own are not of one run")
+    if m > 1 and until is not None:
+        raise InputError("part and until do not go together: a part does not know the others")
+    return k, m
 
 
 _ROUNDS = 256

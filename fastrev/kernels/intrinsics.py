@@ -45,6 +45,21 @@ def horner(typingctx, x, coefficients):
     return x(x, coefficients), codegen
 
 
+@intrinsic
+def stay_apart(typingctx):
+    """Written in a function's body: it is called where it is used, not copied in.
+
+    For what a loop needs rarely: its code would push the rest apart, and its variables would
+    take registers from the loop.
+    """
+
+    def codegen(context, builder, signature, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.none(), codegen
+
+
 def splat(builder, value, width):
     """A vector of `width` lanes, each the value: for code generators."""
     word = ir.IntType(32)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.half import half_bits
+from fastrev.kernels.intrinsics import stay_apart
 from fastrev.kernels.jit import loop
 from fastrev.kernels.recipe import Observer, Recipe
 from fastrev.kernels.specialise import Specialiser
@@ -34,6 +35,7 @@ def make_leave(recipe: Recipe, build: Specialiser) -> Any:
         observed_tables,
         work,
     ):
+        stay_apart()
         if frame_rows[k] >= 0:
             keep(frames, frame_rows[k], rows, j0, x)
         observe(numbers, observed_rows, observed_tables, k, x, tau, work)

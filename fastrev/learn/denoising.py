@@ -8,10 +8,11 @@ The minimiser of E ||s(x, t) - target||^2 over functions s is grad log p_t in tw
 Vincent, Neural Comput. 23 (2011) 1661; Song et al. 2021 (arXiv:2011.13456), eq. 7.  Of the first,
 its mean over the data points that x_t may have come from is taken, which has the same minimiser
 and far less noise (Xu, Tong and Jaakkola 2023, arXiv:2302.00670).  What remains of the target
-beside the Gaussian's score -y/std^2, over the gain, is what F is fitted to.
+beside the score of the Gaussian or the mixture, over the gain, is what F is fitted to.
 """
 
 import functools
+import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from fastrev.model.clock import Clock
 from fastrev.model.distribution import Distribution
 from fastrev.model.evaluate import evaluated
 from fastrev.model.kernel import Kernel
-from fastrev.model.network import Spread
+from fastrev.model.network import Mixture, NeuralScore, Spread
 from fastrev.model.process import Process
 
 
@@ -36,10 +37,10 @@ class Batch(NamedTuple):
 
 
 class _Reference(NamedTuple):
-    """Data points along the axes as tensors: (d, N), (N, d) over std, half norms (N,)."""
+    """Data points along the axes as tensors: (d, N), (N, d), half norms (N,)."""
 
     transposed: Any
-    shares: Any
+    points: Any
     half_norms: Any
 
 
@@ -49,12 +50,14 @@ class Denoising:
 
     points (N, d); times (S,) > 0: noise levels are drawn from them, more often where data and
     noise are of like size, for there the score is hardest: as s (1 - s) + 0.02 with the data's
-    share s of the variance
+    share s of the variance.  centres of the mixture that is corrected, found by k-means: its mean
+    and covariance are then the data's, as those of a single Gaussian are
     """
 
     process: Process
     points: Array
     times: Array
+    centres: int = 1
 
     @property
     def levels(self) -> Array:
@@ -63,21 +66,44 @@ class Denoising:
 
     @functools.cached_property
     def options(self) -> dict[str, Any]:
-        """Of `NeuralScore`: the data's principal axes."""
+        """Of `NeuralScore`: the principal axes of the data, or of what is within the centres."""
         mean = self.points.mean(axis=0)
-        variances, basis = np.linalg.eigh(np.cov(self.points.T, bias=True).reshape(2 * mean.shape))
+        centres, nearest = self._clusters()
+        around = np.cov((self.points - centres[nearest]).T, bias=True)
+        variances, basis = np.linalg.eigh(around.reshape(2 * mean.shape))
         std = np.sqrt(np.maximum(variances, 0.0))
         std[std < 1e-6 * std.max()] = 0.0
+        shares = np.bincount(nearest, minlength=len(centres)) / len(nearest)
+        mixture = Mixture(shares, (centres - mean) @ basis) if len(centres) > 1 else None
         return {
             "form": "gaussian", "process": self.process, "mean": mean, "std": std, "basis": basis,
+            "mixture": mixture,
         }  # fmt: skip
+
+    def _clusters(self) -> tuple[Array, NDArray[np.int64]]:
+        """Centres (K, d), none of them empty, and which is each point's."""
+        from scipy.cluster.vq import kmeans2
+
+        if self.centres == 1:
+            return self.points.mean(axis=0)[None], np.zeros(len(self.points), np.int64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of centres that lose all their points
+            _, nearest = kmeans2(self.points, self.centres, 50, minit="++", rng=0)
+        _, nearest = np.unique(nearest, return_inverse=True)
+        sums = np.zeros((nearest.max() + 1, self.points.shape[1]))
+        np.add.at(sums, nearest, self.points)
+        return sums / np.bincount(nearest)[:, None], nearest
+
+    @functools.cached_property
+    def _base(self) -> NeuralScore:
+        """The mixture, or the Gaussian, alone."""
+        zeros = np.zeros((self.points.shape[1],) * 2), np.zeros(self.points.shape[1])
+        return NeuralScore([zeros], **self.options)
 
     @functools.cached_property
     def _modes(self) -> Array:
-        """The points along the axes, each with variance one, or zero where there is none."""
-        std = self.options["std"]
-        away = (self.points - self.options["mean"]) @ self.options["basis"]
-        return np.asarray(np.where(std > 0.0, away / np.where(std > 0.0, std, 1.0), 0.0))
+        """The points about their mean, along the axes."""
+        return np.asarray((self.points - self.options["mean"]) @ self.options["basis"])
 
     @functools.cached_property
     def _transition(self) -> tuple[Array, Array]:
@@ -89,7 +115,7 @@ class Denoising:
     def _cumulative(self) -> Array:
         """Of the probabilities of the levels."""
         scale, variance = self._transition
-        own = scale**2 * np.mean(self.options["std"] ** 2)
+        own = scale**2 * np.mean(self._base.whole_variance)
         share = (own / (own + variance))[:, 0]
         weight = share * (1.0 - share) + 0.02
         return np.asarray(np.cumsum(weight) / weight.sum())
@@ -99,9 +125,8 @@ class Denoising:
         return self._reference(slice(None))
 
     def _reference(self, who: Any) -> _Reference:
-        shares = self._modes[who]
-        points = shares * self.options["std"]
-        return _Reference(_tensor(points.T), _tensor(shares), _tensor(0.5 * (points**2).sum(1)))
+        points = self._modes[who]
+        return _Reference(_tensor(points.T), _tensor(points), _tensor(0.5 * (points**2).sum(1)))
 
     def clock(self, count: int) -> Clock:
         """Polynomials of the noise level."""
@@ -115,19 +140,31 @@ class Denoising:
         rows = np.searchsorted(self._cumulative[:-1], rng.random(size))
         who = rng.integers(len(self.points), size=size)
         scale, variance = (values[rows] for values in self._transition)
-        own, root = scale * self.options["std"], np.sqrt(variance)
-        y = own * self._modes[who] + root * rng.standard_normal(own.shape)
-        u = np.empty_like(y)
+        root = np.sqrt(variance)
+        y = scale * self._modes[who] + root * rng.standard_normal((size, self.points.shape[1]))
+        mean = np.empty_like(y)
         for a in range(0, size, _REFERENCE):
             part = slice(a, a + _REFERENCE)
             few = len(self.points) <= _REFERENCE
             reference = self._everyone if few else self._reference(who[part])
-            u[part] = _expected(y[part], scale[part], variance[part], reference)
-        whole = own**2 + variance
-        typical = np.sqrt(np.mean(whole, axis=1, keepdims=True))
-        gain = np.mean(own**2, axis=1, keepdims=True) / (typical**2 * root)
-        score = (own * u - y) / variance
-        return Batch(y / typical, rows, (score + y / whole) / gain)
+            mean[part] = _expected(y[part], scale[part], variance[part], reference)
+        own = scale**2 * np.mean(self._base.whole_variance)
+        gain = own / ((own + variance) * root)
+        score = (scale * mean - y) / variance
+        z = y / np.sqrt(own + variance)
+        return Batch(z, rows, (score - self._known(y, scale, variance)) / gain)
+
+    def _known(self, y: Array, scale: Array, variance: Array) -> Array:
+        """The score of the mixture, or the Gaussian, (B, d)."""
+        from scipy.special import softmax
+
+        whole = scale**2 * self.options["std"] ** 2 + variance
+        if self.options["mixture"] is None:
+            return np.asarray(-y / whole)
+        weights, centres = self.options["mixture"]
+        pull = scale / whole
+        logits = (y * pull) @ centres.T - 0.5 * (scale * pull) @ (centres**2).T + np.log(weights)
+        return np.asarray(pull * (softmax(logits, axis=1) @ centres) - y / whole)
 
 
 _REFERENCE = 4096
@@ -141,14 +178,14 @@ def _tensor(values: Array) -> Any:
 
 
 def _expected(y: Array, scale: Array, variance: Array, reference: _Reference) -> Array:
-    """The mean of the data points that y may have come from, as shares of std, (B, d)."""
+    """The mean of the data points that y may have come from, (B, d)."""
     import torch
 
     with torch.inference_mode():
         falloff = _tensor(-(scale**2) / variance) * reference.half_norms
         pulled = _tensor(y * (scale / variance))
         shares = torch.softmax(torch.addmm(falloff, pulled, reference.transposed), dim=1)
-        return np.asarray((shares @ reference.shares).numpy(), np.float64)
+        return np.asarray((shares @ reference.points).numpy(), np.float64)
 
 
 @dataclass(eq=False)

@@ -30,6 +30,9 @@ class TrainOptions(BaseModel):
 
     hidden         units of each hidden layer
     activation     silu, tanh, relu, gelu or softplus
+    centres        of the mixture of Gaussians that the network corrects, for processes with
+                   Gaussian transitions; 1 is a single Gaussian, some dozens suit data that form
+                   clusters
     features       Chebyshev polynomials of the noise level, or of time
     iterations     steps of the optimiser
     batch          pairs in each
@@ -43,6 +46,7 @@ class TrainOptions(BaseModel):
 
     hidden: Annotated[list[Count], Field(min_length=1)] = [128, 128, 128]
     activation: str = "silu"
+    centres: Count = 1
     features: Count = 16
     iterations: Count = 10_000
     batch: Annotated[int, Field(ge=32)] = 512
@@ -70,8 +74,8 @@ def train(
     checkpoint  a file: written every half minute and at the end, and gone on from where it is
                 there; the result is the one of a training that was never interrupted
     progress    True or False; None shows a bar on a terminal
-    options     hidden, activation, features, iterations, batch, learning_rate, ema, particles,
-                seed: see `TrainOptions`
+    options     hidden, activation, centres, features, iterations, batch, learning_rate, ema,
+                particles, seed: see `TrainOptions`
 
     The score returned has the average of the weights; `save` keeps it.  Raises InputError.
     """
@@ -94,7 +98,16 @@ def _source(process: Any, data: Any, time: Any, options: TrainOptions) -> Denois
             return OneStep(process, data, times, process.dim or data.dim or 1, options.particles)
     points = _points(data.points if isinstance(data, Empirical) else data)
     if gaussian:
-        return Denoising(process, points, times[times > 0.0])
+        if options.centres > len(points):
+            raise InputError(
+                f"train: centres must be at most the {len(points)} points of the data, "
+                f"got {options.centres}"
+            )
+        return Denoising(process, points, times[times > 0.0], options.centres)
+    if options.centres > 1:
+        raise InputError(
+            f"train: centres must be 1 where transitions are not Gaussian, got {options.centres}"
+        )
     return OneStep(process, Empirical(points), times, points.shape[1], options.particles)
 
 

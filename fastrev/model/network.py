@@ -4,7 +4,7 @@
 
     form "score"      s = F, with z = x
     form "noise"      s = -F/sqrt(v(t)), with z = x: the network predicts the noise
-    form "gaussian"   the score of a Gaussian, which the network corrects
+    form "gaussian"   the score of a Gaussian, or of several, which the network corrects
 
 In the last, y = U^T (x - m(t)) for an orthogonal basis U, and
 
@@ -15,6 +15,10 @@ deviations sigma along the columns of U, m = a mu + b, std^2 = a^2 sigma^2 + v, 
 the root mean square over the columns, and
 
     gain = c^2/sqrt(v),   c = a rms(sigma)/rms(std)
+
+Data that form clusters are better begun from a mixture of Gaussians, of centres mu + U c_k, weights
+w_k and the same sigma: then -y/std^2 is (a sum_k p_k c_k - y)/std^2 with the probabilities
+p_k ~ w_k N(y; a c_k, std^2), and typical and c are of the whole mixture.
 
 The first c makes what there is to learn of size one at low noise (Karras et al. 2022,
 arXiv:2206.00364, eq. 7 and table 1); with the second the network fades where noise has made the law
@@ -73,6 +77,25 @@ class _Turned(NamedTuple):
     nothing: Array
 
 
+class _Mixed(NamedTuple):
+    """The same with centres: rows and columns of them."""
+
+    sizes: Array
+    weights: Array
+    turn: Array
+    back: Array
+    nothing: Array
+    rows: Array
+    columns: Array
+
+
+class Mixture(NamedTuple):
+    """Weights (K,) that sum to one, and centres (K, d) about the mean, along the basis."""
+
+    weights: Array
+    centres: Array
+
+
 @dataclass(frozen=True, eq=False)
 class NeuralScore:
     """A trained score, run inside the kernel.  Raises InputError where shapes do not fit.
@@ -84,6 +107,7 @@ class NeuralScore:
     process     with Gaussian transitions: the one that it was trained for
     mean, std   of the data for form "gaussian" with a process: (d,), and a number or (d,)
     basis       (d, d), orthogonal: std are along its columns; None along the coordinates
+    mixture     centres of the data about their mean, along the basis, where `std` is within them
     spread      mean and standard deviation of p_t by time, for form "gaussian" without
     """
 
@@ -96,6 +120,7 @@ class NeuralScore:
     std: Any = None
     spread: Spread | None = None
     basis: Any = None
+    mixture: Mixture | None = None
     path: Path | None = None
 
     def __post_init__(self) -> None:
@@ -146,8 +171,24 @@ class NeuralScore:
                     f"got shape {basis.shape}"
                 )
             object.__setattr__(self, "basis", basis)
+        if self.mixture is not None:
+            self._check_mixture()
         if shape != (self.dim,):
             raise InputError(f"NeuralScore: the mean must have shape ({self.dim},), got {shape}")
+
+    def _check_mixture(self) -> None:
+        if self.mean is None:
+            raise InputError("NeuralScore.mixture needs mean and std of the data, and a process")
+        weights, centres = self.mixture or ((), ())
+        name = "NeuralScore.mixture"
+        weights = check.positive_array(f"{name}.weights", weights, ndim=(1,))
+        centres = check.finite_array(f"{name}.centres", centres, ndim=(2,))
+        if centres.shape != (len(weights), self.dim) or abs(weights.sum() - 1.0) > 1e-6:
+            raise InputError(
+                f"{name} must have K weights that sum to 1 and centres (K, {self.dim}), got "
+                f"{weights.shape} that sum to {weights.sum():.6g}, and {centres.shape}"
+            )
+        object.__setattr__(self, "mixture", Mixture(weights, centres))
 
     @property
     def dim(self) -> int:
@@ -160,7 +201,7 @@ class NeuralScore:
 
     def as_kernel(self, dim: int) -> Kernel:
         """The tile kernel; time's share of each layer is a table by step."""
-        from fastrev.kernels.matmul import packed
+        from fastrev.kernels.matmul import ROWS, packed
         from fastrev.kernels.scores.network import NETWORKS
 
         if dim != self.dim:
@@ -168,10 +209,15 @@ class NeuralScore:
         sizes = np.array([self.dim, *(len(layer.bias) for layer in self.layers)], np.float64)
         weights = np.concatenate([packed(layer.weight).ravel() for layer in self.layers])
         params: Any = _Params(sizes, weights)
-        if self.basis is not None:
-            back = packed(self.basis)
-            params = _Turned(sizes, weights, packed(self.basis.T), back, np.zeros(6 * len(back)))
-        network = NETWORKS[self.activation, self.basis is not None]
+        if self.basis is not None or self.mixture is not None:
+            basis = np.eye(dim) if self.basis is None else self.basis
+            nothing = np.zeros(dim + ROWS)
+            turned = (sizes, weights, packed(basis.T), packed(basis), nothing)
+            params = _Turned(*turned)
+            if self.mixture is not None:
+                rows, columns = packed(self.mixture.centres), packed(self.mixture.centres.T)
+                params = _Mixed(*turned, rows, columns)
+        network = NETWORKS[self.activation, type(params) is not _Params, self.mixture is not None]
         return Kernel(network, params, self._schedule, shape="tile")
 
     def _schedule(self, times: Array) -> Mapping[str, Array]:
@@ -190,8 +236,8 @@ class NeuralScore:
         return {"bias": np.concatenate(columns, axis=1)} | self._standard(times)
 
     def _standard(self, times: Array) -> dict[str, Array]:
-        """Centre, enter, skip and gain, each (S, d)."""
-        one = np.ones((len(times), self.dim))
+        """Centre, enter, skip and gain, each (S, d); of a mixture pull and heights too."""
+        one, more = np.ones((len(times), self.dim)), {}
         if self.form == "score":
             return {"centre": 0 * one, "enter": one, "skip": 0 * one, "gain": one}
         if self.form == "noise":
@@ -200,19 +246,41 @@ class NeuralScore:
         if self.mean is not None:
             scale, shift, variance = (v[:, None] for v in self.process.transition(times))
             centre = scale * self.mean + shift
-            own = scale**2 * self.std**2
-            whole = own + variance
-            share = own.mean(axis=1, keepdims=True) / whole.mean(axis=1, keepdims=True)
-            gain = one * share / np.sqrt(variance)
+            whole = scale**2 * self.std**2 + variance
+            own = scale**2 * np.mean(self.whole_variance)
+            typical = own + variance
+            gain = one * own / (typical * np.sqrt(variance))
+            if self.mixture is not None:
+                more = self._heights(scale, whole)
         else:
             assert self.spread is not None
             centre = np.stack(
                 [np.interp(times, self.spread.times, column) for column in self.spread.means.T], 1
             )
             std = np.interp(times, self.spread.times, self.spread.stds)[:, None] * one
-            whole, gain = std**2, 1.0 / std
-        enter = one / np.sqrt(whole.mean(axis=1, keepdims=True))
-        return {"centre": centre, "enter": enter, "skip": 1.0 / whole, "gain": gain}
+            whole, typical, gain = std**2, std[:, :1] ** 2, 1.0 / std
+        enter = one / np.sqrt(typical)
+        return {"centre": centre, "enter": enter, "skip": 1.0 / whole, "gain": gain} | more
+
+    @property
+    def whole_variance(self) -> Array:
+        """Of the data along the basis, (d,): within centres, and among them."""
+        among = 0.0
+        if self.mixture is not None:
+            among = (self.mixture.weights[:, None] * self.mixture.centres**2).sum(axis=0)
+        return np.asarray(self.std**2 + among)
+
+    def _heights(self, scale: Array, whole: Array) -> dict[str, Array]:
+        """pull, a/std^2, and what each centre's logit has beside it; none where a block ends."""
+        from fastrev.kernels.matmul import ROWS
+
+        assert self.mixture is not None
+        weights, centres = self.mixture
+        heights = np.full((len(scale), -(-len(weights) // ROWS) * ROWS), _NEVER)
+        heights[:, : len(weights)] = np.log(weights)
+        for j in range(self.dim):  # sums by element: the same bits on every machine
+            heights[:, : len(weights)] -= 0.5 * scale**2 / whole[:, j : j + 1] * centres[:, j] ** 2
+        return {"pull": scale / whole, "heights": heights}
 
     def header(self) -> str:
         """All but the arrays, as JSON."""
@@ -235,6 +303,8 @@ class NeuralScore:
             named |= {"mean": self.mean, "std": self.std}
         if self.form == "gaussian" and self.basis is not None:
             named["basis"] = self.basis
+        if self.mixture is not None:
+            named |= {f"mixture.{n}": v for n, v in self.mixture._asdict().items()}
         if self.spread is not None:
             named |= {f"spread.{n}": v for n, v in self.spread._asdict().items()}
         return named
@@ -268,6 +338,8 @@ class NeuralScore:
             ]
             if "spread.times" in arrays:
                 values["spread"] = Spread(*(arrays[f"spread.{n}"] for n in Spread._fields))
+            if "mixture.weights" in arrays:
+                values["mixture"] = Mixture(*(arrays[f"mixture.{n}"] for n in Mixture._fields))
             law: Any = {name: arrays.get(name) for name in ("mean", "std", "basis")}
             return cls(**values, **law)
         except InputError as error:
@@ -306,6 +378,10 @@ class NeuralScore:
             return module.neural_score()  # type: ignore[no-any-return]
         layers, activation = layers_of(module)
         return cls(layers, activation, **options)
+
+
+_NEVER = -1e30
+"""The logit of a centre that is none."""
 
 
 def _checked_layers(layers: Any, features: int) -> list[Layer]:

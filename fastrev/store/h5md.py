@@ -68,7 +68,7 @@ class Header:
     """What a file says of its run; shard i has rows[i] .. rows[i+1]-1 of each frame.
 
     passages is the dtype of the particles' passage times, None where there are none;
-    period the low and high ends (D,) of a periodic box.
+    box are the sides (D,) of a periodic box.
     """
 
     rows: NDArray[np.int64]
@@ -83,7 +83,7 @@ class Header:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     numbers: Mapping[str, Numbers] = field(default_factory=dict)
     passages: str | None = None
-    period: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    box: NDArray[np.float64] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -175,10 +175,10 @@ def _fill(file: h5py.File, header: Header) -> Offsets:
     trajectory = file.create_group("particles/trajectory")
     box = trajectory.create_group("box")
     box.attrs["dimension"] = np.int32(header.dim)
-    side = b"none" if header.period is None else b"periodic"
+    side = b"none" if header.box is None else b"periodic"
     box.attrs["boundary"] = np.array([side] * header.dim, dtype=f"S{len(side)}")
-    if header.period is not None:
-        box["edges"] = header.period[1] - header.period[0]
+    if header.box is not None:
+        box["edges"] = header.box
     position = trajectory.create_group("position")
     position["step"] = header.frame_steps
     position["time"] = np.abs(header.times - header.t_start)

@@ -34,7 +34,7 @@ def read_header(path: str | Path, arrays: bool = True) -> Header:
         shape, dtype = file[VALUE].shape, file[VALUE].dtype
         stored = own["arrays"] if arrays and "arrays" in own else {}
         texts = {k: _text(v) for k, v in own.attrs.items() if isinstance(v, bytes | np.bytes_)}
-        times = file["observables/forward_time/value"][:]
+        times, box = file["observables/forward_time/value"][:], file["particles/trajectory/box"]
         return Header(
             rows=file[ROWS][:],
             dim=int(shape[2]),
@@ -48,6 +48,7 @@ def read_header(path: str | Path, arrays: bool = True) -> Header:
             arrays={name: stored[name][()] for name in stored},
             numbers={name: _layout(node) for name, node in file.get(OBSERVABLES, {}).items()},
             passages=file[PASSAGES].dtype.name if PASSAGES in file else None,
+            box=box["edges"][:] if "edges" in box else None,
         )
 
 

@@ -2,7 +2,8 @@
 
     y = x - m,  or U^T (x - m) in the basis U;   h_0 = enter y
     h_i = act(W_i h_(i-1) + b_i(t)),   F = W_L h_(L-1) + b_L(t)
-    s = gain F - skip y,  or U (gain F - skip y)
+    s = gain F - skip y + pull c,  or U (gain F - skip y + pull c)
+    c = sum_k p_k c_k,  p = softmax(heights + C pull y),  or 0 where there are no centres
 
 Time enters through the biases and factors alone, which are the same for all particles of a step
 and come as a table.
@@ -15,12 +16,15 @@ from typing import Any
 from fastrev.kernels.matmul import LANES, ROWS, multiply, panels
 
 
-def _make_network(activation: Callable[[Any], Any], turned: bool) -> Callable[..., None]:
-    """The tile kernel of a network with this activation, in a basis or without.
+def _make_network(
+    activation: Callable[[Any], Any], turned: bool, mixed: bool
+) -> Callable[..., None]:
+    """The tile kernel of a network with this activation, in a basis, with centres, or without.
 
     p   sizes (L+1,) of the layers; weights, one after the other as `matmul.packed`; bias, one
         after the other, filled up to whole blocks; centre, enter, skip and gain (d,) at this
-        time; turn and back, U^T and U as `matmul.packed`, and nothing, zeros for their start
+        time; turn and back, U^T and U as `matmul.packed`, and nothing, zeros for their start;
+        rows and columns, C and C^T as `matmul.packed`, and pull (d,), heights (K,) at this time
     """
 
     def layered(here, there, p):
@@ -40,26 +44,41 @@ def _make_network(activation: Callable[[Any], Any], turned: bool) -> Callable[..
             here, there = there, here
         return here, there
 
+    def expected_centre(y, p, pulled, shares, middle):
+        """Where y's own mixture has its mean; shares (K + 1, B) are scratch."""
+        centres = len(p.heights)
+        for j in range(len(pulled)):
+            for l in range(LANES):
+                pulled[j, l] = y[j, l] * p.pull[j]
+        multiply(p.rows, p.heights, pulled, shares[:centres])
+        _normalised(shares[:centres], shares[centres])
+        multiply(p.columns, p.nothing, shares[: p.columns.shape[1]], middle)
+
     def network_score(x, t, p, out, work):
         d, width = x.shape
         across = (d + ROWS - 1) // ROWS * ROWS
         widest = across
         for size in p.sizes:
             widest = max(widest, (int(size) + ROWS - 1) // ROWS * ROWS)
-        room = panels(2 * widest + across, x)
-        one, other, y = room[:widest], room[widest : 2 * widest], room[2 * widest :]
+        centres = len(p.heights) if mixed else 0
+        room = panels(2 * widest + 2 * across + centres + 1, x)
+        one, other, rest = room[:widest], room[widest : 2 * widest], room[2 * widest :]
+        y, middle, shares = rest[:across], rest[across : 2 * across], rest[2 * across :]
         for first in range(0, width, LANES):
             lanes = min(LANES, width - first)
             _centred(x[:, first : first + lanes], p.centre, other if turned else y)
             if turned:
                 multiply(p.turn, p.nothing, other[:d], y)
+            if mixed:
+                expected_centre(y, p, one[:d], shares, middle)
             for j in range(d):
                 for l in range(LANES):
                     one[j, l] = y[j, l] * p.enter[j]
             here, there = layered(one, other, p)
             for j in range(d):
                 for l in range(LANES):
-                    here[j, l] = p.gain[j] * here[j, l] - p.skip[j] * y[j, l]
+                    corrected = p.gain[j] * here[j, l] - p.skip[j] * y[j, l]
+                    here[j, l] = corrected + p.pull[j] * middle[j, l] if mixed else corrected
             if turned:
                 multiply(p.back, p.nothing, here[:d], there[:across])
                 here = there
@@ -68,6 +87,26 @@ def _make_network(activation: Callable[[Any], Any], turned: bool) -> Callable[..
                     out[j, first + l] = here[j, l]
 
     return network_score
+
+
+def _normalised(logits, total):
+    """Logits (K, B) to probabilities."""
+    for l in range(LANES):
+        total[l] = logits[0, l]
+    for k in range(len(logits)):
+        for l in range(LANES):
+            total[l] = logits[k, l] if logits[k, l] > total[l] else total[l]
+    for k in range(len(logits)):
+        for l in range(LANES):
+            logits[k, l] = math.exp(logits[k, l] - total[l])
+    for l in range(LANES):
+        total[l] = 0.0
+    for k in range(len(logits)):
+        for l in range(LANES):
+            total[l] += logits[k, l]
+    for k in range(len(logits)):
+        for l in range(LANES):
+            logits[k, l] = logits[k, l] / total[l]
 
 
 def _centred(x, centre, y):
@@ -107,8 +146,8 @@ _ACTIVATIONS = {
     "softplus": _softplus,
 }
 NETWORKS = {
-    (name, turned): _make_network(function, turned)
+    (name, turned, mixed): _make_network(function, turned, mixed)
     for name, function in _ACTIVATIONS.items()
-    for turned in (False, True)
+    for turned, mixed in ((False, False), (True, False), (True, True))
 }
-"""Tile kernels by activation, and whether they turn to a basis."""
+"""Tile kernels by activation, whether they turn to a basis, and whether there are centres."""
