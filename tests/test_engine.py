@@ -200,7 +200,11 @@ def test_run_prints_as_one_screen():
 def test_thread_counts(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
     assert threads.count() == 3
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "5")
+    assert threads.count() == 3
     monkeypatch.delenv("NUMBA_NUM_THREADS")
+    assert threads.count() == 5
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK")
     assert threads.count() == threads.available_cores() >= 1
     for text, cores in (("150000 100000", 2), ("max 100000", 8), ("50000 100000", 1)):
         (tmp_path / "cpu.max").write_text(text)

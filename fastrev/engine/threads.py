@@ -46,13 +46,15 @@ def _cgroup_quota(cores: int, root: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def count() -> int:
-    """Threads of a run: NUMBA_NUM_THREADS or numba.set_num_threads where set, else the cores."""
+    """Threads of a run: NUMBA_NUM_THREADS or numba.set_num_threads where set, else the cores, or
+    those that Slurm gave the task."""
     parallel = sys.modules.get("numba.np.ufunc.parallel")
     if parallel is not None and parallel._is_initialized:
         return int(parallel.get_num_threads())
-    asked = os.environ.get("NUMBA_NUM_THREADS")
-    if asked and asked.isdigit() and int(asked) > 0:
-        return int(asked)
+    for name in ("NUMBA_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
+        asked = os.environ.get(name, "")
+        if asked.isdigit() and int(asked) > 0:
+            return int(asked)
     return available_cores()
 
 

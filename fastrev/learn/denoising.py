@@ -12,13 +12,13 @@ beside the score of the Gaussian or the mixture, over the gain, is what F is fit
 """
 
 import functools
-import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrev.learn.mixture import fitted_mixture
 from fastrev.model.check import Array, InputError
 from fastrev.model.clock import Clock
 from fastrev.model.distribution import Distribution
@@ -50,8 +50,7 @@ class Denoising:
 
     points (N, d); times (S,) > 0: noise levels are drawn from them, more often where data and
     noise are of like size, for there the score is hardest: as s (1 - s) + 0.02 with the data's
-    share s of the variance.  centres of the mixture that is corrected, found by k-means: its mean
-    and covariance are then the data's, as those of a single Gaussian are
+    share s of the variance.  centres of the mixture that is corrected
     """
 
     process: Process
@@ -68,31 +67,12 @@ class Denoising:
     def options(self) -> dict[str, Any]:
         """Of `NeuralScore`: the principal axes of the data, or of what is within the centres."""
         mean = self.points.mean(axis=0)
-        centres, nearest = self._clusters()
-        around = np.cov((self.points - centres[nearest]).T, bias=True)
-        variances, basis = np.linalg.eigh(around.reshape(2 * mean.shape))
-        std = np.sqrt(np.maximum(variances, 0.0))
-        std[std < 1e-6 * std.max()] = 0.0
-        shares = np.bincount(nearest, minlength=len(centres)) / len(nearest)
-        mixture = Mixture(shares, (centres - mean) @ basis) if len(centres) > 1 else None
+        weights, centres, std, basis = fitted_mixture(self.points - mean, self.centres)
+        mixture = Mixture(weights, centres @ basis) if len(centres) > 1 else None
         return {
             "form": "gaussian", "process": self.process, "mean": mean, "std": std, "basis": basis,
             "mixture": mixture,
         }  # fmt: skip
-
-    def _clusters(self) -> tuple[Array, NDArray[np.int64]]:
-        """Centres (K, d), none of them empty, and which is each point's."""
-        from scipy.cluster.vq import kmeans2
-
-        if self.centres == 1:
-            return self.points.mean(axis=0)[None], np.zeros(len(self.points), np.int64)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of centres that lose all their points
-            _, nearest = kmeans2(self.points, self.centres, 50, minit="++", rng=0)
-        _, nearest = np.unique(nearest, return_inverse=True)
-        sums = np.zeros((nearest.max() + 1, self.points.shape[1]))
-        np.add.at(sums, nearest, self.points)
-        return sums / np.bincount(nearest)[:, None], nearest
 
     @functools.cached_property
     def _base(self) -> NeuralScore:

@@ -1,0 +1,54 @@
+"""Ratios to torch, JAX, diffrax and torchsde on the same work, interleaved in one process.
+
+As in test_peers.py: 1-D reverse Brownian motion, 200 steps, no output, compile time apart, and
+every answer checked against the scheme's exact variance.  pip install ".[peers]"
+"""
+
+import importlib.util
+
+import pytest
+from libraries import LIBRARIES, by_library
+
+from fastrev.bench import measure
+from fastrev.bench.models import brownian, scheme_law
+
+N, STEPS = 2**20, 200
+
+
+@pytest.fixture(scope="module")
+def rates(request):
+    timed, model = not request.config.getoption("benchmark_disable"), brownian()
+    there = [
+        name
+        for name, (_, packages, _) in LIBRARIES.items()
+        if all(importlib.util.find_spec(package) for package in packages)
+    ]
+    if not there:
+        pytest.skip('needs the peers: pip install ".[peers]"')
+    if not timed:
+        there = [name for name in there if "compiled" not in name]  # a C++ compiler's minute
+    contenders = [
+        measure.ours(model, "float32", N if timed else N // 64, STEPS),
+        measure.ours(model, "float64", N if timed else N // 64, STEPS),
+        measure.by_numba(model, N if timed else N // 64, STEPS, most=3),
+        *(by_library(name, STEPS, 1.0 if timed else 2.0**-6) for name in there),
+    ]
+    found = measure.interleaved(contenders, scheme_law(model, STEPS), STEPS, 5 if timed else 1)
+    best = {m.name: m.rate for m in found}
+    for name, rate in best.items():
+        ratio = best["fastrev float32"] / rate
+        print(
+            f"{name:18s}{rate / 1e6:8,.0f} M particle-steps/s   fastrev float32 is {ratio:6.1f} x"
+        )
+    return best, timed
+
+
+@pytest.mark.parametrize(("dtype", "least"), [("float32", 20), ("float64", 6)])
+def test_ratio(benchmark, rates, dtype, least):
+    best, timed = rates
+    peers = {name: rate for name, rate in best.items() if not name.startswith("fastrev")}
+    ratio = best[f"fastrev {dtype}"] / max(peers.values())
+    benchmark.extra_info.update(rates=best, ratio=ratio)
+    benchmark.pedantic(lambda: None, rounds=1)
+    if timed:
+        assert ratio > least

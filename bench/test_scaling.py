@@ -1,0 +1,127 @@
+"""What a particle-step costs as a run grows: particles, steps, coordinates, threads, shards.
+
+Reverse Brownian motion in float32.  Each answer is checked by its final variance, 2D|h|.
+"""
+
+import statistics
+import time
+
+import numpy as np
+import pytest
+
+import fastrev as fr
+from fastrev.bench import limit, measure
+from fastrev.bench.models import T, brownian, scheme_law
+from fastrev.engine import threads
+
+MODEL = brownian()
+
+
+def simulate(n, steps, **options):
+    """Only what an observable counts is kept, so that memory stays the same."""
+    options = {"frames": 0, "observe": fr.Moments([0.0])} | options
+    return fr.simulate(MODEL.process, fr.Gaussian(), n=n, time=(T, 0), steps=steps, **options)
+
+
+def nanoseconds(n, steps, **options):
+    """Of a particle-step, and the run."""
+    start = time.perf_counter()
+    run = simulate(n, steps, **options)
+    seconds = time.perf_counter() - start
+    found, h = run.observables["moments"], T / steps
+    bar = 5.0 * (2.0 / (n * options.get("dim", 1))) ** 0.5 + 1e-4
+    assert abs(np.mean(found.variance[-1]) / (2 * 0.5 * h) - 1.0) < bar
+    return 1e9 * seconds / (n * steps * options.get("dim", 1))
+
+
+def growth(name, cases, rounds, benchmark):
+    """The median cost of each case, in turns; the first is what the others are held against."""
+    for case in cases:
+        simulate(**({"n": 100, "steps": 10} | {k: v for k, v in case.items() if k == "dim"}))
+    found = [[nanoseconds(**case) for case in cases] for _ in range(rounds)]
+    costs = [min(column) for column in zip(*found, strict=True)]
+    for case, cost in zip(cases, costs, strict=True):
+        print(f"{name}: {case}: {cost:.4f} ns a particle-step")
+    benchmark.extra_info.update(cases=cases, nanoseconds=costs)
+    benchmark.pedantic(lambda: None, rounds=1)
+    return costs
+
+
+def test_particles(benchmark):
+    """Linear from 10^5 to 10^9 particles."""
+    sizes = [10**5, 10**6, 10**7, 10**8, 10**9]
+    if benchmark.disabled:
+        sizes = sizes[:2]
+    cases = [{"n": n, "steps": max(40, min(4000, 4 * 10**9 // n))} for n in sizes]
+    costs = growth("particles", cases, 3, benchmark)
+    assert benchmark.disabled or max(costs) < 1.1 * min(costs)
+
+
+def test_steps(benchmark):
+    """Linear from 100 to 100,000 steps."""
+    counts = [10**2, 10**3, 10**4, 10**5]
+    total = 4 * 10**9
+    if benchmark.disabled:
+        counts, total = counts[:2], 10**7
+    cases = [{"n": total // steps, "steps": steps} for steps in counts]
+    costs = growth("steps", cases, 3, benchmark)
+    assert benchmark.disabled or max(costs) < 1.1 * min(costs)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_coordinates(benchmark, dtype):
+    total = 10**7 if not benchmark.disabled else 10**5
+    cases = [
+        {"n": total // d, "steps": 200, "dim": d, "dtype": dtype} for d in (1, 2, 3, 10, 100, 1000)
+    ]
+    growth(f"coordinates, {dtype}", cases, 3, benchmark)
+
+
+def test_shards(benchmark):
+    """A shard is work enough that its beginning and end do not count."""
+    n = 10**7 if not benchmark.disabled else 10**5
+    cases = [{"n": n, "steps": 200, "shard_size": n // k} for k in (1, 4, 16, 64)]
+    costs = growth("shards", cases, 3, benchmark)
+    assert benchmark.disabled or costs[2] < 1.1 * min(costs)
+
+
+def test_threads(benchmark):
+    """Two against one, beside what the C kernel makes of a second one in the same run."""
+    if threads.count() < 2:
+        pytest.skip("one thread only")
+    n, steps, rounds = (2**20, 200, 9) if not benchmark.disabled else (2**16, 200, 1)
+    law = scheme_law(MODEL, steps)
+    ways = {"fastrev": lambda k: measure.ours(MODEL, "float32", n, steps)}
+    try:
+        c = limit.build()
+        ways["C"] = lambda k: measure.Contender("C", lambda: c.run(n, steps, k), n)
+    except limit.LimitError as error:
+        print(f"no C kernel to compare with: {error}")
+
+    def seconds(make, k):
+        with measure.on_threads(k):
+            return measure.interleaved([make(k)], law, steps, 1)[0].seconds
+
+    ratios = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, make in ways.items():
+            ratios[name].append(seconds(make, 1) / seconds(make, 2))
+    found = {name: statistics.median(values) for name, values in ratios.items()}
+    benchmark.extra_info.update(ratios=found)
+    benchmark.pedantic(lambda: None, rounds=1)
+    print(f"two threads are so many times one: {found}")
+    assert benchmark.disabled or found["fastrev"] > 0.95 * min(2.0, found.get("C", 2.0))
+
+
+def test_a_small_run(benchmark):
+    """1,000 particles, 1,000 steps, in a warm process."""
+
+    def small():
+        return fr.simulate(MODEL.process, fr.Gaussian(), n=1000, time=(T, 0), steps=1000, seed=1)
+
+    run = benchmark.pedantic(small, rounds=50 if not benchmark.disabled else 1, warmup_rounds=5)
+    assert abs(run.x.var() / 1e-3 - 1.0) < 0.25
+    if not benchmark.disabled:
+        seconds = benchmark.stats.stats.median
+        print(f"1,000 particles x 1,000 steps: {1e3 * seconds:.2f} ms")
+        assert seconds < 2e-3
