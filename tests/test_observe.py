@@ -49,6 +49,22 @@ def test_a_mean_far_away_costs_no_digits():
     assert not np.allclose(naive, np.einsum("fjj->fj", want), rtol=1e-2)
 
 
+@pytest.mark.parametrize(("unit", "outlier"), [(1e-12, 0.0), (1.0, 1e12), (1e9, 0.0)])
+def test_any_unit_in_float32(unit, outlier):
+    """Fourth powers beyond float32's range, of all particles or of one."""
+    x0 = unit * np.random.default_rng(1).normal(2.0, 1.0, size=(5000, 1))
+    x0[4000] += outlier
+    run = fr.simulate(fr.Brownian(1e-40), x0, steps=2, seed=1, observe=fr.Moments())
+    x, m = run.frames.astype(np.float64)[:, :, 0], run.observables["moments"]
+    y = x - x.mean(axis=1, keepdims=True)
+    for have, want in (
+        (m.mean[:, 0], x.mean(axis=1)),
+        (m.variance[:, 0], x.var(axis=1, ddof=1)),
+        (m.fourth[:, 0], (y**4).mean(axis=1)),
+    ):
+        np.testing.assert_allclose(have, want, rtol=1e-6)
+
+
 def test_joining_is_the_whole():
     rng, moments = np.random.default_rng(2), Moments()
 

@@ -38,11 +38,11 @@ _kernels: dict[str, Any] = {}
 """Kernels of this process by fingerprint."""
 
 
-_PIECE = 1 << 22
+_PIECE = 1 << 23
 """Particle-steps that a thread does at a time: some milliseconds, so that their speeds even
 out and Ctrl-C does not wait."""
 
-_NUMBERS = 1 << 28
+_NUMBERS = 1 << 26
 """Bytes that the observables of a shard's pieces may take before they are joined."""
 
 
