@@ -71,6 +71,13 @@ def test_a_pool_of_processes(tmp_path, wanted, pool):
     assert digest(make(seed=6)) != wanted
 
 
+def test_another_run_under_the_same_name(tmp_path, pool):
+    """The workers take the file that is there now, not the one that they had before."""
+    for n, seed in ((5000, 1), (9000, 2), (9000, 3)):
+        run = make(n=n, seed=seed, executor=pool, out=tmp_path / "a.h5", overwrite=True)
+        assert digest(run) == digest(make(n=n, seed=seed))
+
+
 def test_threads_too(wanted):
     with ThreadPoolExecutor(3) as executor:
         assert digest(make(executor=executor)) == wanted

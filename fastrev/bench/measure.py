@@ -64,7 +64,7 @@ def ours(model: Model, dtype: str, n: int, steps: int, most: int = 1_000_000) ->
 
     def simulate(n: int) -> fr.Run:
         x0, grid = fr.Gaussian(), fr.TimeGrid.uniform(T, 0.0, steps)
-        return fr.simulate(model.process, x0, n=n, time=grid, dtype=dtype)
+        return fr.simulate(model.process, x0, n=n, time=grid, dtype=dtype, frames=[0.0])
 
     return Contender(
         f"fastrev {dtype}",

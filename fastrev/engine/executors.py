@@ -7,6 +7,7 @@ rows at their own place, and what comes back is a count.  The file must be where
 
 import contextlib
 import os
+import secrets
 import socket
 import sys
 import sysconfig
@@ -63,7 +64,8 @@ def write_shards_on(
     """
     tally = Tally()
     tasks = {shard.index: f"particles {shard.first} to {shard.end - 1}" for shard in todo}
-    same = (str(path.resolve()), by_value(functions_of(spec), spec), this_process(), durable)
+    run = secrets.token_hex(8)  # the file of that name may be another one next time
+    same = (str(path.resolve()), by_value(functions_of(spec), spec), this_process(), durable, run)
     sizes = {shard.index: shard.count for shard in todo}
     for index, own in each_done(executor, _run_shard, tasks, same):
         tally = tally.and_(own)
@@ -177,8 +179,8 @@ def functions_of(spec: Specification) -> dict[str, Any]:
     return found
 
 
-_programs: dict[tuple[str, bytes], tuple["Header", "Offsets", Program]] = {}
-"""Of a worker: what it last ran."""
+_programs: dict[str, tuple["Header", "Offsets", Program]] = {}
+"""Of a worker: the run that it last had a shard of."""
 
 
 def one_thread(driver: str) -> None:
@@ -187,16 +189,17 @@ def one_thread(driver: str) -> None:
         os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 
-def _run_shard(index: int, path: str, functions: bytes, driver: str, durable: bool) -> Tally:
+def _run_shard(
+    index: int, path: str, functions: bytes, driver: str, durable: bool, run: str
+) -> Tally:
     """What a worker does: compute a shard and write it."""
     from fastrev.engine.files import write_shards
 
     one_thread(driver)
-    key = (path, functions)
-    if key not in _programs:
+    if run not in _programs:
         _programs.clear()
-        _programs[key] = _prepared(Path(path), functions)
-    header, offsets, program = _programs[key]
+        _programs[run] = _prepared(Path(path), functions)
+    header, offsets, program = _programs[run]
     spec = program.spec
     todo, ignored = [spec.shard(index)], lambda count: None
     return write_shards(Path(path), header, offsets, program, todo, ignored, durable, shared=True)

@@ -38,8 +38,8 @@ _kernels: dict[str, Any] = {}
 """Kernels of this process by fingerprint."""
 
 
-_PIECE = 1 << 23
-"""Particle-steps that a thread does at a time: some milliseconds, so that their speeds even
+_PIECE = 1 << 20
+"""Particle-steps that a thread does at a time, at least: a millisecond, so that their speeds even
 out and Ctrl-C does not wait."""
 
 _NUMBERS = 1 << 26

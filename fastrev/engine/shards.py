@@ -39,7 +39,14 @@ def bounds(n: int, size: int, part: tuple[int, int] = (1, 1)) -> tuple[int, int]
 
 
 def pieces(shard: Shard, tile: int, count: int) -> list[tuple[int, int]]:
-    """The shard as (first, count) ranges of whole tiles, about `count` particles each."""
-    size = max(1, count // tile) * tile
-    end = shard.first + shard.count
-    return [(a, min(size, end - a)) for a in range(shard.first, end, size)]
+    """The shard as (first, count) ranges of whole tiles: a 64th of what is left each, and not less
+    than about `count` particles.
+
+    So there are few calls where there is much work, and threads end together.
+    """
+    least, a, ranges = max(1, count // tile) * tile, shard.first, []
+    while a < shard.end:
+        size = min(max(least, (shard.end - a) // 64 // tile * tile), shard.end - a)
+        ranges.append((a, size))
+        a += size
+    return ranges

@@ -316,9 +316,15 @@ _ROUNDS = 256
 """Shards of a run that may stop early, at least: so near to its error it can stop."""
 
 
+_FOR_THREADS = 64 * 1456
+"""Coordinates of a shard at least: 64 tiles, and an end that counts little."""
+
+
 def default_shard_size(steps: int, dim: int, frames: int, itemsize: int) -> int:
-    """Particles per shard: about a second of work, and at most 48 MiB of frames."""
-    by_work = 2**31 // (steps * dim)
+    """Particles per shard: about a second of work, but enough for many threads, and at most 48 MiB
+    of frames.
+    """
+    by_work = max(2**31 // steps, _FOR_THREADS) // dim
     by_memory = 48 * 2**20 // (max(frames, 1) * dim * itemsize)
     size = min(max(1024, by_work), by_memory)
     return max(1, size // 1024 * 1024 if size >= 1024 else size)
