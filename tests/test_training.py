@@ -96,7 +96,7 @@ def test_bad_requests(tmp_path):
         (lambda: fr.learn.train(VP, good, hiden=[8]), "did you mean 'hidden'"),
         (lambda: fr.learn.train(VP, good, activation="silo"), "did you mean 'silu'"),
         (lambda: fr.learn.train(VP, good, time=(0, 2)), "time must lie between 0 and 1"),
-        (lambda: fr.learn.train(VP, good, centres=101), "at most the 100 points"),
+        (lambda: fr.learn.train(VP, np.repeat(good, 2), centres=101), "at most the 100 different"),
         (lambda: fr.learn.train(fr.SDE(no_score, 1.0), good, centres=2), "centres must be 1 where"),
         (lambda: fr.learn.train(fr.reverse(VP, fr.Score(no_score)), good), "forward process"),
     ):
@@ -116,7 +116,7 @@ def test_constant_columns_are_told():
     assert np.isfinite(score.arrays()["layers.0.weight"]).all()
 
 
-@pytest.mark.parametrize("centres", [1, 12])
+@pytest.mark.parametrize("centres", [pytest.param(1, marks=pytest.mark.slow), 12])
 def test_a_mixture_is_learned(centres):
     """Near the exact score where particles are; nearer than the Gaussian that it begins from."""
     pytest.importorskip("torch")

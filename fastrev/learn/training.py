@@ -98,9 +98,10 @@ def _source(process: Any, data: Any, time: Any, options: TrainOptions) -> Denois
             return OneStep(process, data, times, process.dim or data.dim or 1, options.particles)
     points = _points(data.points if isinstance(data, Empirical) else data)
     if gaussian:
-        if options.centres > len(points):
+        different = len(np.unique(points, axis=0)) if options.centres > 1 else 1
+        if options.centres > different:
             raise InputError(
-                f"train: centres must be at most the {len(points)} points of the data, "
+                f"train: centres must be at most the {different} different points of the data, "
                 f"got {options.centres}"
             )
         return Denoising(process, points, times[times > 0.0], options.centres)
