@@ -67,7 +67,8 @@ def test_steps(benchmark):
     least = 200_000
     if benchmark.disabled:
         counts, least = counts[:2], 1000
-    cases = [{"n": max(least, 20 * least // steps * 100), "steps": steps} for steps in counts]
+    last = {"frames": [0.0], "observe": ()}  # eleven observations of 100 steps would show
+    cases = [{"n": max(least, 2000 * least // k), "steps": k} | last for k in counts]
     costs = growth("steps", cases, benchmark)
     assert benchmark.disabled or max(costs) < 1.1 * min(costs)
 
