@@ -78,6 +78,7 @@ if {run}:
 """
 
 
+@pytest.mark.slow
 def test_a_changed_module_is_noticed(tmp_path):
     """x_1 = 1 - the sum of all K: K = 1, one of them 3 at a time, then all 1 again.
 
@@ -110,6 +111,7 @@ def test_a_changed_module_is_noticed(tmp_path):
     assert len(list((tmp_path / "cache").iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_kernels_from_disk_do_not_meet(tmp_path):
     """Kernels stored by different processes, loaded into one: each runs its own code.
 

@@ -172,6 +172,7 @@ def test_by_command(tmp_path, monkeypatch):
         assert "K/M, such as 3/8" in str(done.exception)
 
 
+@pytest.mark.slow
 def test_a_worker_that_lacks_the_users_module(tmp_path, monkeypatch):
     """A function goes to a worker by value: it need not be able to import it."""
     (tmp_path / "only_here.py").write_text(

@@ -163,6 +163,7 @@ def test_checkpoints_go_on(tmp_path, monkeypatch):
         fr.learn.train(VP, data, checkpoint=path, **SMALL)
 
 
+@pytest.mark.slow
 def test_steps_of_a_simulation_teach_the_score():
     """A process of which only drift and noise are told: an OU process, whose score is known."""
     pytest.importorskip("torch")
