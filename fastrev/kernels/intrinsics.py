@@ -60,14 +60,6 @@ def stay_apart(typingctx):
     return types.none(), codegen
 
 
-def splat(builder, value, width):
-    """A vector of `width` lanes, each the value: for code generators."""
-    word = ir.IntType(32)
-    undefined = ir.Constant(ir.VectorType(value.type, width), ir.Undefined)
-    one = builder.insert_element(undefined, value, ir.Constant(word, 0))
-    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(word, width), None))
-
-
 def _exact(name, instruction, count, doc):
     """An intrinsic of `count` floats of one type that is one exact LLVM operation."""
 
@@ -128,10 +120,8 @@ bits_of_f32 = _conversion("bits_of_f32", _F32, _U32, "bitcast", "The 32 bits of 
 f32_of_bits = _conversion("f32_of_bits", _U32, _F32, "bitcast", "The float32 with these bits.")
 bits_of_f64 = _conversion("bits_of_f64", _F64, _U64, "bitcast", "The 64 bits of a float64.")
 f64_of_bits = _conversion("f64_of_bits", _U64, _F64, "bitcast", "The float64 with these bits.")
-f32_of_u32 = _conversion("f32_of_u32", _U32, _F32, "uitofp", "uint32 to float32, rounded.")
 f32_of_i32 = _conversion("f32_of_i32", _I32, _F32, "sitofp", "int32 to float32, rounded.")
 f64_of_i64 = _conversion("f64_of_i64", _I64, _F64, "sitofp", "int64 to float64, rounded.")
-low_word = _conversion("low_word", _U64, _U32, "trunc", "The low 32 bits.")
 i32_of_u32 = _conversion("i32_of_u32", _U32, _I32, "bitcast", "The same 32 bits, signed.")
 i64_of_u64 = _conversion("i64_of_u64", _U64, _I64, "bitcast", "The same 64 bits, signed.")
 

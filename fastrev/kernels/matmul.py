@@ -9,16 +9,14 @@ copied to be packed (measured, one core with AVX-512: 110 GFLOP/s, `np.dot` 65 t
 
 from typing import Any
 
-import llvmlite.binding
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastrev.kernels.intrinsics import splat
 from fastrev.kernels.jit import loop
+from fastrev.kernels.lanes import splat, wide_registers
 
 ROWS = 6
 """Rows of A in a block: `packed` holds them side by side."""
@@ -26,15 +24,7 @@ LANES = 64
 """Particles in a panel."""
 
 
-def _wide():
-    """Whether there are 32 vector registers of 64 bytes."""
-    features, name = numba.config.CPU_FEATURES, numba.config.CPU_NAME
-    if features is not None or name is not None:
-        return "+avx512f" in (features or "") or "avx512" in (name or "")
-    return bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
-
-
-_VECTORS = 4 if _wide() else 1
+_VECTORS = 4 if wide_registers() else 1
 """Of 64 bytes at a time: 24 sums in 32 registers, or 12 half as wide in 16."""
 _BYTES = 64 * _VECTORS
 

@@ -2,6 +2,13 @@
 
     z0 = r cos(phi),  z1 = r sin(phi),  r = sqrt(-2 ln u),  u = (w + 1/2) 2^-32
 
+With u = 2^e (2 + g), g in (-1, 0], the bits of 1 less those of u are an integer n, which is
+-(e + 1 + g) in units of the last bit, and
+
+    -2 ln u = 2 ln 2 n + g P(g),
+
+where both terms vanish at u = 1.  The bits of n turned over are those of 2 + g less one unit.
+
 The angle's two top bits choose the signs of (z0, z1), which is the quadrant;
 the other thirty place phi inside it.  With s in [-1, 1) the position within
 the quadrant, phi = pi/4 (1 + s) and
@@ -15,115 +22,203 @@ Tails reach 6.76 sigma in float32 and 8.6 in float64 (53-bit uniforms).
 Source: Box and Muller, Ann. Math. Statist. 29 (1958) 610.
 """
 
+import math
+from typing import Any, NamedTuple
+
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
 from fastrev.kernels import intrinsics as op
 from fastrev.kernels.intrinsics import fma
 from fastrev.kernels.jit import scalar
-from fastrev.kernels.vmath import log_normal64
+from fastrev.kernels.lanes import Lanes
+from fastrev.kernels.weave import Stages, finished
 
-_f32 = np.float32
-_f64 = np.float64
 
-_SIGN_32 = np.uint32(0x80000000)
-_ONE_32, _TWO_32 = np.uint32(1), np.uint32(2)
-_2M31 = _f32(2.0**-31)
-# -2 ln(1+f) = f (-2 + f P(f)) on [sqrt(1/2)-1, sqrt(2)-1], relative error 2^-25
-_P0, _P1, _P2 = _f32(0.9999998211860657), _f32(-0.6666790246963501), _f32(0.5000351071357727)
-_P3, _P4, _P5 = _f32(-0.3992414474487305), _f32(0.3314101696014404), _f32(-0.2983595430850983)
-_P6, _P7 = _f32(0.2861505150794983), _f32(-0.17469687759876251)
-_MINUS_2LN2 = _f32(-1.3862943611198906)
-_SQRT_HALF_BITS = np.uint32(0x3F3504F3)
-_SQRT_HALF_BITS_2P32 = np.uint32(0x3F3504F3 + (32 << 23))
-_FRACTION_32 = np.uint32(0x007FFFFF)
-_SHIFT_23 = np.int32(23)
-# C: relative error 2^-25, S: 2^-28
-_C0, _C1 = _f32(0.7071067690849304), _f32(-0.21808882057666779)
-_C2, _C3 = _f32(0.011207419447600842), _f32(-0.0002253746206406504)
-_S0, _S1 = _f32(0.5553603768348694), _f32(-0.057095643132925034)
-_S2, _S3 = _f32(0.0017606966430321336), _f32(-2.5420808015041985e-05)
+class _Format(NamedTuple):
+    """What the formulas need to know of a float.
 
-_SIGN_64 = np.uint64(0x8000000000000000)
-_2M63, _2M53, _2M54 = _f64(2.0**-63), _f64(2.0**-53), _f64(2.0**-54)
-# C: relative error 2^-64, S: 2^-58
-_D0, _D1, _D2 = _f64(0.7071067811865476), _f64(-0.21808950623871498), _f64(0.011210714326067782)
-_D3, _D4, _D5 = (
-    _f64(-0.00023051107385765898),
-    _f64(2.5391217715803915e-06),
-    _f64(-1.740286225584823e-08),
+    bits       of a word
+    fraction   bits of the significand that are stored
+    shift      bits of a word that are not in u
+    scale      u is so many powers of two less than the integer it is made of
+    p, c, s    coefficients of P, C, S: relative error of -2 ln u, of C and of S
+    """
+
+    bits: int
+    fraction: int
+    shift: int
+    scale: int
+    p: tuple[float, ...]
+    c: tuple[float, ...]
+    s: tuple[float, ...]
+
+    @property
+    def one(self) -> int:
+        """The bits of 1."""
+        return (2 ** (self.bits - self.fraction - 2) - 1) << self.fraction
+
+
+_F32 = _Format(
+    bits=32,
+    fraction=23,
+    shift=0,
+    scale=32,
+    # 2^-25.4, 2^-25, 2^-28
+    p=(
+        0.38629433512687683,
+        0.24999642372131348,
+        -0.08342515677213669,
+        0.03035063110291958,
+        -0.016850825399160385,
+        -0.006360678467899561,
+        -0.01965121552348137,
+        -0.013248619623482227,
+        -0.005629352293908596,
+    ),
+    c=(0.7071067690849304, -0.21808882057666779, 0.011207419447600842, -0.0002253746206406504),
+    s=(0.5553603768348694, -0.057095643132925034, 0.0017606966430321336, -2.5420808015041985e-05),
 )
-_D6, _D7 = _f64(8.132079431113872e-11), _f64(-2.727849652062249e-13)
-_T0, _T1, _T2 = _f64(0.5553603672697958), _f64(-0.057095699218714185), _f64(0.0017609748884106129)
-_T3, _T4, _T5 = (
-    _f64(-2.5863281990507997e-05),
-    _f64(2.2158012764145785e-07),
-    _f64(-1.2424921811021538e-09),
+_F64 = _Format(
+    bits=64,
+    fraction=52,
+    shift=11,
+    scale=53,
+    # 2^-54.4, 2^-64, 2^-58
+    p=(
+        0.3862943611198907,
+        0.250000000000032,
+        -0.08333333332914766,
+        0.031250000217259426,
+        -0.012499994045684162,
+        0.00520843284999829,
+        -0.0022310380391076827,
+        0.000985173064305474,
+        -0.00038512095321586336,
+        0.0004030170597464195,
+        0.0005822062662363553,
+        0.0017067427444593616,
+        0.0031749843074148844,
+        0.0047282351933824775,
+        0.005327623958840394,
+        0.004528091499302299,
+        0.002799228074465087,
+        0.001195826487594634,
+        0.0003163121452608434,
+        3.971038887244881e-05,
+    ),
+    c=(
+        0.7071067811865476,
+        -0.21808950623871498,
+        0.011210714326067782,
+        -0.00023051107385765898,
+        2.5391217715803915e-06,
+        -1.740286225584823e-08,
+        8.132079431113872e-11,
+        -2.727849652062249e-13,
+    ),
+    s=(
+        0.5553603672697958,
+        -0.057095699218714185,
+        0.0017609748884106129,
+        -2.5863281990507997e-05,
+        2.2158012764145785e-07,
+        -1.2424921811021538e-09,
+        4.862844507946461e-12,
+    ),
 )
-_T6 = _f64(4.862844507946461e-12)
+_FORMATS = {32: _F32, 64: _F64}
+_AT_ONCE = 3
+"""Terms of a polynomial in a stage."""
 
 
-@scalar
-def radius32(w):
-    """sqrt(-2 ln u), u = (w + 1/2) 2^-32: the factor 2^-32 goes into the exponent."""
-    x = op.f32_of_u32(w) + _f32(0.5)
-    shifted = np.uint32(op.bits_of_f32(x) - _SQRT_HALF_BITS_2P32)
-    e = op.f32_of_i32(np.int32(op.i32_of_u32(shifted) >> _SHIFT_23))
-    f = op.f32_of_bits(np.uint32((shifted & _FRACTION_32) + _SQRT_HALF_BITS)) - _f32(1.0)
-    p = fma(_P7, f, _P6)
-    p = fma(p, f, _P5)
-    p = fma(p, f, _P4)
-    p = fma(p, f, _P3)
-    p = fma(p, f, _P2)
-    p = fma(p, f, _P1)
-    p = fma(p, f, _P0)
-    p = fma(p, f, _f32(-2.0))
-    return np.sqrt(fma(p, f, e * _MINUS_2LN2))
+def _polynomial(x: Lanes, coefficients: tuple[float, ...], out: list[Lanes]) -> Stages:
+    """c0 + c1 x + ..., appended to `out`."""
+    *lower, last = coefficients
+    y = x.constant(last)
+    for k, coefficient in enumerate(reversed(lower), 1):
+        y = y.fma(x, coefficient)
+        if k % _AT_ONCE == 0:
+            yield
+    out.append(y)
 
 
-@scalar
-def normal_pair32(w_radius, w_angle):
-    """Two independent standard normals (float32) from two uint32 words."""
-    r = radius32(w_radius)
-    s = op.f32_of_i32(op.i32_of_u32(np.uint32(w_angle << _TWO_32))) * _2M31
+def _radius(word: Lanes, form: _Format, out: list[Lanes]) -> Stages:
+    """sqrt(-2 ln u), appended to `out`; the factor 2^-scale goes into the exponent."""
+    bits = ((word >> form.shift if form.shift else word).to_float() + 0.5).bits()
+    n = bits.constant(form.one + (form.scale << form.fraction)) - bits
+    fraction = (n ^ (2**form.bits - 1)) & (2**form.fraction - 1)
+    g = (fraction | form.one).float_of_bits() - (2.0 - 2.0**-form.fraction)
+    yield
+    p: list[Lanes] = []
+    yield from _polynomial(g, form.p, p)
+    unit = 2.0 * math.log(2.0) * 2.0**-form.fraction
+    out.append(n.signed_to_float().fma(unit, g * p[0]).sqrt())
+
+
+def normal_pair(w_radius: Lanes, w_angle: Lanes, bits: int, out: list[Lanes]) -> Stages:
+    """Two independent standard normals from two words of so many bits, appended to `out`."""
+    form = _FORMATS[bits]
+    found: list[Lanes] = []
+    yield from _radius(w_radius, form, found)
+    yield
+    s = (w_angle << 2).signed_to_float() * 2.0 ** (1 - bits)
     v = s * s
-    c = fma(_C3, v, _C2)
-    c = fma(c, v, _C1)
-    c = fma(c, v, _C0)
-    q = fma(_S3, v, _S2)
-    q = fma(q, v, _S1)
-    q = fma(q, v, _S0)
-    # r c -/+ r s q: an add more than fma would take, on ports that fma leaves idle
+    yield
+    yield from _polynomial(v, form.c, found)
+    yield
+    yield from _polynomial(v, form.s, found)
+    yield
+    r, c, q = found
+    # r c -/+ r s q: an add more than fma would take, on units that fma leaves idle
     rc, rs = r * c, r * (s * q)
-    z0 = op.bits_of_f32(rc - rs) ^ (w_angle & _SIGN_32)
-    z1 = op.bits_of_f32(rc + rs) ^ (np.uint32(w_angle << _ONE_32) & _SIGN_32)
-    return op.f32_of_bits(np.uint32(z0)), op.f32_of_bits(np.uint32(z1))
+    sign = 1 << (bits - 1)
+    out.append(((rc - rs).bits() ^ (w_angle & sign)).float_of_bits())
+    out.append(((rc + rs).bits() ^ ((w_angle << 1) & sign)).float_of_bits())
+    yield
+
+
+def _scalars(word: Any, real: Any, bits: int) -> tuple[Any, Any]:
+    """The radius of one word, and the pair of two, as functions for kernels."""
+
+    @intrinsic
+    def radius_of(typingctx, w):
+        def codegen(context, builder, signature, args):
+            out: list[Lanes] = []
+            finished(_radius(Lanes(builder, args[0]), _FORMATS[bits], out))
+            return out[0].value
+
+        return real(word), codegen
+
+    @intrinsic
+    def pair_of(typingctx, w_radius, w_angle):
+        def codegen(context, builder, signature, args):
+            out: list[Lanes] = []
+            finished(normal_pair(*(Lanes(builder, value) for value in args), bits, out))
+            return context.make_tuple(builder, signature.return_type, [z.value for z in out])
+
+        return types.UniTuple(real, 2)(word, word), codegen
+
+    @scalar
+    def radius(w):
+        return radius_of(w)
+
+    @scalar
+    def pair(w_radius, w_angle):
+        return pair_of(w_radius, w_angle)
+
+    return radius, pair
+
+
+radius32, normal_pair32 = _scalars(types.uint32, types.float32, 32)
+"""sqrt(-2 ln u) of a uint32 word; two float32 normals of two."""
+_, normal_pair64 = _scalars(types.uint64, types.float64, 64)
+"""Two float64 normals of two uint64 words."""
 
 
 @scalar
 def uniform64(w):
     """(floor(w / 2^11) + 1/2) 2^-53 in (0, 1) from a 64-bit word."""
-    return fma(op.f64_of_i64(op.i64_of_u64(np.uint64(w >> np.uint64(11)))), _2M53, _2M54)
-
-
-@scalar
-def normal_pair64(w_radius, w_angle):
-    """Two independent standard normals (float64) from two uint64 words."""
-    r = np.sqrt(_f64(-2.0) * log_normal64(uniform64(w_radius)))
-    s = op.f64_of_i64(op.i64_of_u64(np.uint64(w_angle << np.uint64(2)))) * _2M63
-    v = s * s
-    c = fma(_D7, v, _D6)
-    c = fma(c, v, _D5)
-    c = fma(c, v, _D4)
-    c = fma(c, v, _D3)
-    c = fma(c, v, _D2)
-    c = fma(c, v, _D1)
-    c = fma(c, v, _D0)
-    q = fma(_T6, v, _T5)
-    q = fma(q, v, _T4)
-    q = fma(q, v, _T3)
-    q = fma(q, v, _T2)
-    q = fma(q, v, _T1)
-    q = fma(q, v, _T0)
-    z0 = op.bits_of_f64(r * fma(-s, q, c)) ^ (w_angle & _SIGN_64)
-    z1 = op.bits_of_f64(r * fma(s, q, c)) ^ (np.uint64(w_angle << np.uint64(1)) & _SIGN_64)
-    return op.f64_of_bits(np.uint64(z0)), op.f64_of_bits(np.uint64(z1))
+    whole = op.f64_of_i64(op.i64_of_u64(np.uint64(w >> np.uint64(11))))
+    return fma(whole, 2.0**-53, 2.0**-54)

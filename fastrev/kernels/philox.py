@@ -14,16 +14,17 @@ A counter is (id low, id high, block, stream | coordinate), the key the 64-bit
 seed.  So every random number has an address, and nothing is drawn in order.
 """
 
-import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
-from fastrev.kernels import intrinsics as op
 from fastrev.kernels.jit import scalar
+from fastrev.kernels.lanes import Lanes
+from fastrev.kernels.weave import Stages, finished
 
-_u64 = np.uint64
-_M0, _M1 = _u64(0xD2511F53), _u64(0xCD9E8D57)
-_W0, _W1 = _u64(0x9E3779B9), _u64(0xBB67AE85)
-_LOW = _u64(0xFFFFFFFF)
-_HALF = _u64(32)
+_M0, _M1 = 0xD2511F53, 0xCD9E8D57
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+LOW = 0xFFFFFFFF
+"""The low half of a 64-bit lane."""
 
 STREAM_INITIAL = 0x00000000
 """Stream of the initial draw (the top byte of the last counter word)."""
@@ -37,39 +38,41 @@ STREAM_LOW_BITS = 0x80000000
 """Added to a stream for the low 32 bits of float64 uniforms."""
 
 
-@scalar
-def _round(c0, c1, c2, c3, k0, k1):
-    p0 = _u64((c0 & _LOW) * _M0)
-    p1 = _u64((c2 & _LOW) * _M1)
-    return (p1 >> _HALF) ^ c1 ^ k0, p1, (p0 >> _HALF) ^ c3 ^ k1, p0
+def round_keys(k0: Lanes, k1: Lanes) -> list[tuple[Lanes, Lanes]]:
+    """The ten keys of the rounds."""
+    keys = [(k0, k1)]
+    for _ in range(9):
+        k0, k1 = (k0 + _W0) & LOW, (k1 + _W1) & LOW
+        keys.append((k0, k1))
+    return keys
+
+
+def rounds(counters: list[list[Lanes]], keys: list[tuple[Lanes, Lanes]]) -> Stages:
+    """Make words of counters [c0, c1, c2, c3] of 64 bits, in place, one round a stage.
+
+    A round is a chain of dependent multiplies: several counters side by side keep the
+    multipliers busy (four against one, each of 512 bits: +40 % words per second).
+    """
+    for k0, k1 in keys:
+        for counter in counters:
+            c0, c1, c2, c3 = counter
+            p0, p1 = (c0 & LOW) * _M0, (c2 & LOW) * _M1
+            counter[:] = (p1 >> 32) ^ c1 ^ k0, p1, (p0 >> 32) ^ c3 ^ k1, p0
+        yield
+
+
+@intrinsic
+def _words(typingctx, c0, c1, c2, c3, k0, k1):
+    def codegen(context, builder, signature, args):
+        *counter, k0, k1 = (Lanes(builder, value) for value in args)
+        finished(rounds([counter], round_keys(k0, k1)))
+        words = [c.low_word().value for c in counter]
+        return context.make_tuple(builder, signature.return_type, words)
+
+    return types.UniTuple(types.uint32, 4)(*[types.uint64] * 6), codegen
 
 
 @scalar
 def philox4x32(c0, c1, c2, c3, k0, k1):
     """Four words (uint32) for the uint64 arguments' low 32 bits."""
-    for _ in range(10):
-        c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-        k0 = _u64((k0 + _W0) & _LOW)
-        k1 = _u64((k1 + _W1) & _LOW)
-    return op.low_word(c0), op.low_word(c1), op.low_word(c2), op.low_word(c3)
-
-
-@scalar
-def philox4x32_pair(c0, c1, a2, a3, b2, b3, k0, k1):
-    """Eight words: those of the counters (c0, c1, a2, a3) and (c0, c1, b2, b3).
-
-    A round is a chain of dependent multiplies.  Two chains side by side, round by
-    round as written here, keep the multipliers busy: +20 % words per second over
-    one call after the other.
-    """
-    a0 = b0 = c0
-    a1 = b1 = c1
-    for _ in range(10):
-        a0, a1, a2, a3 = _round(a0, a1, a2, a3, k0, k1)
-        b0, b1, b2, b3 = _round(b0, b1, b2, b3, k0, k1)
-        k0 = _u64((k0 + _W0) & _LOW)
-        k1 = _u64((k1 + _W1) & _LOW)
-    return (
-        (op.low_word(a0), op.low_word(a1), op.low_word(a2), op.low_word(a3)),
-        (op.low_word(b0), op.low_word(b1), op.low_word(b2), op.low_word(b3)),
-    )
+    return _words(c0, c1, c2, c3, k0, k1)

@@ -20,7 +20,8 @@ _PER_BLOCK = BLOCK_STEPS // 4
 def make_refill(recipe: Recipe, build: Specialiser) -> Any:
     """`refill(z, after, i0, low, high, j0, k0, k1)`: the noise of steps i0 .. i0 + 7.
 
-    z (8, w, B) is that of the steps, after (8 repeats, w, B) that of their correctors.
+    z (8, w, B) is that of the steps, after (8 repeats, w, B) that of their correctors; B, a whole
+    multiple of `noise.WHOLE`, may be more than the tile's particles.
     """
     noisy, corrected = recipe.noisy, recipe.corrected
     fill = fill_normals[recipe.dtype]

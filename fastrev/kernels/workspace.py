@@ -4,17 +4,24 @@ from typing import Any
 
 import numpy as np
 
-from fastrev.kernels.noise import BLOCK_STEPS
+from fastrev.kernels.jit import scalar
+from fastrev.kernels.noise import BLOCK_STEPS, WHOLE
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
+
+
+@scalar
+def whole(size):
+    """The length of a row of noise for so many particles."""
+    return -(-size // WHOLE) * WHOLE
 
 
 def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
     """`allocate(width, tile, repeats)` and `cut(space, width, size, repeats)`.
 
-    cut gives x (w, B), tau (B,), the noises of `step.make_refill`, the rooms of `make_step`;
-    what a recipe does not use is some other room.  Every array is contiguous at every size, or
-    the loops over lanes would not vectorise.
+    cut gives x (w, B), tau (B,), the noises of `step.make_refill`, whose rows may be longer, the
+    rooms of `make_step`; what a recipe does not use is some other room.  Every array is
+    contiguous at every size, or the loops over lanes would not vectorise.
     """
     stages = recipe.rooms
     rank = recipe.rank if recipe.by_tuple else 0
@@ -24,23 +31,24 @@ def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
     @build.own_loop
     def allocate(width, tile, repeats):
         noises = BLOCK_STEPS * (max(rank, width) + repeats * width)
-        return room((width * (3 + stages) + 5 + noises) * tile)
+        return room(noises * whole(tile) + (width * (3 + stages) + 5) * tile)
 
     @build.own_loop
     def cut(space, width, size, repeats):
         ranks = rank if rank else width  # noises of a particle, or of the coordinates at hand
+        length = whole(size)
+        z_end = BLOCK_STEPS * ranks * length
+        after_end = z_end + repeats * BLOCK_STEPS * width * length
+        z = space[:z_end].reshape((BLOCK_STEPS, ranks, length))
         s_end = (1 + stages) * width
-        z_end = s_end + 5 + BLOCK_STEPS * ranks
-        after_end = z_end + repeats * BLOCK_STEPS * width
-        end = after_end + 2 * width
-        rows = space[: end * size].reshape((end, size))
+        end = s_end + 5 + 2 * width
+        rows = space[after_end : after_end + end * size].reshape((end, size))
         work = rows[s_end : s_end + 5]
-        z = rows[s_end + 5 : z_end].reshape((BLOCK_STEPS, ranks, size))
         after, before, variance = z, work, work
         if corrected:
-            after = rows[z_end:after_end].reshape((repeats * BLOCK_STEPS, width, size))
+            after = space[z_end:after_end].reshape((repeats * BLOCK_STEPS, width, length))
         if absorbing:
-            before, variance = rows[after_end : after_end + width], rows[after_end + width :]
+            before, variance = rows[s_end + 5 : s_end + 5 + width], rows[s_end + 5 + width :]
         return rows[:width], work[3], (z, after), (rows[width:s_end], work, before, variance)
 
     return allocate, cut

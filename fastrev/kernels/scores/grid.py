@@ -12,8 +12,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastrev.kernels.intrinsics import splat
 from fastrev.kernels.jit import scalar
+from fastrev.kernels.lanes import splat
 
 _LANES = 16
 

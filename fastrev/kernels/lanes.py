@@ -1,0 +1,143 @@
+"""Arithmetic for code generators: the operators of Python on what the generated code computes.
+
+A function of `Lanes` emits the instructions of its formula, for one number or for a vector of
+them, lane by lane.
+"""
+
+from typing import Any, Union
+
+import llvmlite.binding
+import numba
+from llvmlite import ir
+from numba.core import cgutils
+
+_INTEGERS = {"float": ir.IntType(32), "double": ir.IntType(64)}
+_SHORT = {"float": "f32", "double": "f64", "i32": "i32", "i64": "i64"}
+Operand = Union["Lanes", int, float]
+
+
+def wide_registers() -> bool:
+    """Whether there are 32 vector registers of 64 bytes."""
+    features, name = numba.config.CPU_FEATURES, numba.config.CPU_NAME
+    if features is not None or name is not None:
+        return "+avx512f" in (features or "") or "avx512" in (name or "")
+    return bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
+
+
+def splat(builder: Any, value: Any, width: int) -> Any:
+    """A vector of `width` lanes, each the value."""
+    word = ir.IntType(32)
+    undefined = ir.Constant(ir.VectorType(value.type, width), ir.Undefined)
+    one = builder.insert_element(undefined, value, ir.Constant(word, 0))
+    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(word, width), None))
+
+
+def exact(builder: Any, instruction: str, *args: Any) -> Any:
+    """`llvm.<instruction>` of arguments of one type, numbers or vectors."""
+    kind = args[0].type
+    element = getattr(kind, "element", kind)
+    width = f"v{kind.count}" if isinstance(kind, ir.VectorType) else ""
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(kind, [kind] * len(args)),
+        f"llvm.{instruction}.{width}{_SHORT[str(element)]}",
+    )
+    return builder.call(function, args)
+
+
+class Lanes:
+    """A number of the generated code, or a vector of numbers; integers are unsigned.
+
+    Python's numbers in a formula become constants of the type at hand.
+    """
+
+    __slots__ = ("builder", "value")
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder, self.value = builder, value
+
+    @property
+    def _element(self) -> Any:
+        return getattr(self.value.type, "element", self.value.type)
+
+    def _like(self, element: Any) -> Any:
+        """The type of as many numbers of another kind."""
+        kind = self.value.type
+        return ir.VectorType(element, kind.count) if isinstance(kind, ir.VectorType) else element
+
+    def constant(self, number: float) -> "Lanes":
+        """The number in every lane."""
+        kind = self.value.type
+        number = float(number) if str(self._element) in _INTEGERS else int(number)
+        many = [number] * kind.count if isinstance(kind, ir.VectorType) else number
+        return Lanes(self.builder, ir.Constant(kind, many))
+
+    def _of(self, other: Operand) -> Any:
+        return other.value if isinstance(other, Lanes) else self.constant(other).value
+
+    def _by(self, integers: str, floats: str, other: Operand) -> "Lanes":
+        name = floats if str(self._element) in _INTEGERS else integers
+        return Lanes(self.builder, getattr(self.builder, name)(self.value, self._of(other)))
+
+    def __add__(self, other: Operand) -> "Lanes":
+        return self._by("add", "fadd", other)
+
+    def __sub__(self, other: Operand) -> "Lanes":
+        return self._by("sub", "fsub", other)
+
+    def __mul__(self, other: Operand) -> "Lanes":
+        return self._by("mul", "fmul", other)
+
+    def __and__(self, other: Operand) -> "Lanes":
+        return Lanes(self.builder, self.builder.and_(self.value, self._of(other)))
+
+    def __or__(self, other: Operand) -> "Lanes":
+        return Lanes(self.builder, self.builder.or_(self.value, self._of(other)))
+
+    def __xor__(self, other: Operand) -> "Lanes":
+        return Lanes(self.builder, self.builder.xor(self.value, self._of(other)))
+
+    def __lshift__(self, bits: int) -> "Lanes":
+        return Lanes(self.builder, self.builder.shl(self.value, self._of(bits)))
+
+    def __rshift__(self, bits: int) -> "Lanes":
+        return Lanes(self.builder, self.builder.lshr(self.value, self._of(bits)))
+
+    def fma(self, factor: Operand, term: Operand) -> "Lanes":
+        """self * factor + term with one rounding."""
+        args = (self.value, self._of(factor), self._of(term))
+        return Lanes(self.builder, exact(self.builder, "fma", *args))
+
+    def sqrt(self) -> "Lanes":
+        """The square root, correctly rounded."""
+        return Lanes(self.builder, exact(self.builder, "sqrt", self.value))
+
+    def bits(self) -> "Lanes":
+        """The bits of floats, as integers of their width."""
+        kind = self._like(_INTEGERS[str(self._element)])
+        return Lanes(self.builder, self.builder.bitcast(self.value, kind))
+
+    def float_of_bits(self) -> "Lanes":
+        """The floats with these bits."""
+        return Lanes(self.builder, self.builder.bitcast(self.value, self._like(self._float)))
+
+    @property
+    def _float(self) -> Any:
+        return ir.FloatType() if self._element.width == 32 else ir.DoubleType()
+
+    def to_float(self) -> "Lanes":
+        """The integers, rounded to floats of their width."""
+        return Lanes(self.builder, self.builder.uitofp(self.value, self._like(self._float)))
+
+    def signed_to_float(self) -> "Lanes":
+        """The integers, taken as signed, rounded to floats of their width."""
+        return Lanes(self.builder, self.builder.sitofp(self.value, self._like(self._float)))
+
+    def low_word(self) -> "Lanes":
+        """The low halves of 64-bit integers."""
+        kind = self._like(ir.IntType(32))
+        return Lanes(self.builder, self.builder.trunc(self.value, kind))
+
+    def over(self, width: int) -> "Lanes":
+        """A single number in every one of `width` lanes."""
+        return Lanes(self.builder, splat(self.builder, self.value, width))
