@@ -9,6 +9,7 @@ import functools
 import math
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -67,17 +68,26 @@ def for_each(pieces: Iterable[Any], work: Callable[[Any], T]) -> list[T]:
     pieces, threads = list(pieces), count()
     if threads == 1 or len(pieces) == 1:
         return [work(piece) for piece in pieces]
-    futures = [_pool(threads).submit(work, piece) for piece in pieces]
+    left: deque[int] = deque(range(len(pieces)))
+    results: dict[int, T] = {}
+
+    def turns() -> None:
+        while True:
+            try:
+                k = left.popleft()
+            except IndexError:
+                return
+            results[k] = work(pieces[k])
+
+    futures = [_pool(threads).submit(turns) for _ in range(min(threads, len(pieces)))]
     try:
         wait(futures, return_when=FIRST_EXCEPTION)
     finally:
-        for future in futures:
-            future.cancel()
+        left.clear()
         wait(futures)
     for future in futures:
-        if not future.cancelled():
-            future.result()  # raises what the piece raised
-    return [future.result() for future in futures]
+        future.result()  # raises what a piece raised
+    return [results[k] for k in range(len(pieces))]
 
 
 def libraries_on_one() -> Any:

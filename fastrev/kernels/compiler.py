@@ -6,10 +6,10 @@ pass after type inference makes the integer operand a float of the other's
 type, and the power a call of vmath's; then types are inferred anew.
 """
 
+import functools
 import operator
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 from numba.core import ir
@@ -18,6 +18,7 @@ from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.ir_utils import build_definitions
 from numba.core.typed_passes import NopythonTypeInference
 
+from fastrev.kernels.jit import loop, scalar
 from fastrev.kernels.vmath import BY_WIDTH
 
 _ARITHMETIC = {operator.add, operator.sub, operator.mul, operator.truediv}
@@ -114,8 +115,8 @@ class KernelCompiler(CompilerBase):
         return [manager]
 
 
-user_scalar = numba.njit(error_model="numpy", forceinline=True, pipeline_class=KernelCompiler)
+user_scalar = functools.partial(scalar, pipeline_class=KernelCompiler)
 """`jit.scalar` for a user's function."""
 
-user_loop = numba.njit(error_model="numpy", nogil=True, pipeline_class=KernelCompiler)
+user_loop = functools.partial(loop, pipeline_class=KernelCompiler)
 """`jit.loop` for a user's function."""

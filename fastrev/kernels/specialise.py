@@ -19,7 +19,7 @@ import numpy as np
 
 from fastrev.kernels.compiler import user_loop, user_scalar
 from fastrev.kernels.fingerprint import code_names, plain_function
-from fastrev.kernels.jit import loop, scalar
+from fastrev.kernels.jit import INNER, loop, scalar
 from fastrev.kernels.vmath import BY_WIDTH
 
 _SHARED = ["exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt"]
@@ -43,11 +43,13 @@ class Specialiser:
     loops the functions with loops over arrays, as they were made
     tag   a text that no other kernel shares, put into the name of every function: compiled
           functions find one another by name, also across kernels loaded from disk
+    inner whether Python calls none of the functions but an `entry`
     """
 
-    def __init__(self, dtype: Any, tag: str) -> None:
+    def __init__(self, dtype: Any, tag: str, inner: bool = False) -> None:
         self.dtype = np.dtype(dtype)
         self.tag = tag
+        self._options = INNER if inner else {}
         self.loops: list[Any] = []
         self._done: dict[int, Any] = {}
         self._fast = BY_WIDTH[self.dtype.name]
@@ -63,12 +65,16 @@ class Specialiser:
 
     def own_scalar(self, function: Callable[..., Any]) -> Any:
         """`scalar` for a function of this package, as it is."""
-        return scalar(self._named(function))
+        return scalar(self._named(function), **self._options)
 
     def own_loop(self, function: Callable[..., Any]) -> Any:
         """`loop` for a function of this package, as it is."""
-        self.loops.append(loop(self._named(function)))
+        self.loops.append(loop(self._named(function), **self._options))
         return self.loops[-1]
+
+    def entry(self, function: Callable[..., Any]) -> Any:
+        """`own_loop` for a function that Python calls."""
+        return loop(self._named(function))
 
     def _named(self, function: Callable[..., Any]) -> Callable[..., Any]:
         function.__qualname__ = f"{function.__qualname__}_{self.tag}"
@@ -99,7 +105,7 @@ class Specialiser:
             cells or None,
         )
         copy.__module__, copy.__qualname__ = plain.__module__, plain.__qualname__
-        self._done[id(plain)] = compiled = jit(self._named(copy))
+        self._done[id(plain)] = compiled = jit(self._named(copy), **self._options)
         return compiled
 
     def _literal(self, value: Any) -> Any:

@@ -30,7 +30,7 @@ def make_kernel(recipe: Recipe, content: str | None) -> Any:
 
     Without a fingerprint it is not kept on disk.
     """
-    build = Specialiser(recipe.dtype, content or uuid.uuid4().hex)
+    build = Specialiser(recipe.dtype, content or uuid.uuid4().hex, inner=True)
     real = np.dtype(recipe.dtype).type
     run = _make_run(
         make_step(recipe, build, real),
@@ -105,7 +105,7 @@ def _make_run(
     begin, step = steps
     walled, absorbing, marked = bool(recipe.boundary), recipe.absorbing, recipe.marked
 
-    @build.own_loop
+    @build.entry
     def run(
         due,
         frames,
@@ -136,8 +136,8 @@ def _make_run(
         repeats = corrector[2]
         space = allocate(width, tile, repeats)
         lost, first_bad, marks = 0, -1, 0
-        done = 0
-        q0 = 0
+        zero = np.int64(0)  # a literal 0 is a type of its own: what takes it compiles twice
+        done = q0 = zero
         while done < count:
             identity = _u64(first + _u64(done))
             low, high = _u64(identity & _LOW), _u64(identity >> _HALF)
@@ -155,7 +155,7 @@ def _make_run(
                     begin(x, tau, j0, times[0], walls)
                 if marked:
                     rooms[1][4] = 0
-                k = 0
+                k = zero
                 for i in range(count_steps + 1):
                     if k < len(due) and due[k] == i:
                         leave(
