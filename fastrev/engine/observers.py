@@ -41,7 +41,7 @@ def observer_of(one: "Observed", spec: "Specification") -> Prepared:
         return Prepared(Observer(quantiles.add_quantiles), (blank, blank))
     if isinstance(observable, FirstPassage):
         return Prepared(Observer(boundary.add_passages))
-    return Prepared(Observer(moments.add_moments), (blank, blank))
+    return Prepared(Observer(moments.add_moments), (blank,))
 
 
 def _histogram(observable: Histogram, real: Any) -> Prepared:

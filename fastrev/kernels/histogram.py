@@ -8,7 +8,7 @@ fall.  The places are found first, as vector code, and counted in a loop of thei
 import numpy as np
 
 from fastrev.kernels.intrinsics import floor_nearest, magnitude
-from fastrev.kernels.jit import loop, scalar
+from fastrev.kernels.jit import borrower, scalar
 
 
 @scalar
@@ -24,13 +24,13 @@ def _place(x, low, high, step, inverse, bins):
     return np.int32(i + 1.0)
 
 
-@loop
+@borrower
 def _find(row, low, high, step, inverse, bins, places):
     for l in range(len(row)):
         places[l] = _place(row[l], low, high, step, inverse, bins)
 
 
-@loop
+@borrower
 def _find_both(first, second, low, high, step, inverse, bins, places):
     """Row by row of the plane; whatever is outside of one, after the last."""
     last = np.int32(bins[0] * bins[1])
@@ -42,13 +42,13 @@ def _find_both(first, second, low, high, step, inverse, bins, places):
         places[l] = where if inside else last
 
 
-@loop
+@borrower
 def _count(numbers, places):
     for l in range(len(places)):
         numbers[np.uint64(places[l])] += 1  # no wrapping of negative indices
 
 
-@loop
+@borrower
 def add_histogram(numbers, x, tau, table, k, work):
     """Count coordinate j of a tile x (d, B); table is (j, low, high, step, 1/step, bins)."""
     j, low, high, step, inverse, bins = table
@@ -57,7 +57,7 @@ def add_histogram(numbers, x, tau, table, k, work):
     _count(numbers, places)
 
 
-@loop
+@borrower
 def _guess(row, low, inverse, bins, doubt, places):
     """Places by float32 alone; -1 for what may lie on either side of an edge, and for NaN."""
     one = np.float32(1.0)
@@ -70,7 +70,7 @@ def _guess(row, low, inverse, bins, doubt, places):
         places[l] = np.int32(i + one) if magnitude(u - near) > doubt else np.int32(-1)
 
 
-@loop
+@borrower
 def _count_guessed(numbers, row, low, high, step, inverse, bins, places):
     for l in range(len(places)):
         place = places[l]
@@ -79,7 +79,7 @@ def _count_guessed(numbers, row, low, high, step, inverse, bins, places):
         numbers[np.uint64(place)] += 1
 
 
-@loop
+@borrower
 def add_histogram_f32(numbers, x, tau, table, k, work):
     """The same for float32: sixteen lanes a vector, and float64 for the few near an edge.
 
@@ -92,7 +92,7 @@ def add_histogram_f32(numbers, x, tau, table, k, work):
     _count_guessed(numbers, x[j], low, high, step, inverse, bins, places)
 
 
-@loop
+@borrower
 def add_plane(numbers, x, tau, table, k, work):
     """Count coordinates i and j of a tile; table is as above, each a pair."""
     coordinates, low, high, step, inverse, bins = table

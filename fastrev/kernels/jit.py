@@ -22,6 +22,15 @@ def loop(function: Callable[..., Any], **options: Any) -> Any:
     return numba.njit(error_model="numpy", nogil=True, **options)(function)
 
 
+def borrower(function: Callable[..., Any], **options: Any) -> Any:
+    """`loop` for a function that makes no array and returns none, nor calls one that does.
+
+    It counts no references to the arrays that it is lent: some twenty atomic additions are 0.1 us,
+    a tenth of what a step of a tile takes.
+    """
+    return loop(function, _nrt=False, **options)
+
+
 INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Options of a function that only compiled code calls: compiling a kernel takes 6 s instead of 8
 where its functions cannot be called from Python and C.  Python that calls one all the same crashes.

@@ -21,7 +21,7 @@ def make_leave(recipe: Recipe, build: Specialiser) -> Any:
     keep = _make_keep(recipe.storage, build)
     observe = _make_observe(recipe.observers, recipe, build)
 
-    @build.own_loop
+    @build.own_borrower
     def leave(
         k,
         frames,
@@ -36,9 +36,9 @@ def make_leave(recipe: Recipe, build: Specialiser) -> Any:
         work,
     ):
         stay_apart()
-        if frame_rows[k] >= 0:
-            keep(frames, frame_rows[k], rows, j0, x)
         observe(numbers, observed_rows, observed_tables, k, x, tau, work)
+        if frame_rows[k] >= 0:  # last: its stores go to memory while the next noise is made
+            keep(frames, frame_rows[k], rows, j0, x)
 
     return leave
 
@@ -47,7 +47,7 @@ def _make_observe(observers: tuple[Observer, ...], recipe: Recipe, build: Specia
     """`observe(numbers, rows, tables, k, x, tau, work)`: each observer that is due at time k."""
     if not observers:
 
-        @build.own_loop
+        @build.own_borrower
         def nothing(numbers, rows, tables, k, x, tau, work):
             return
 
@@ -62,7 +62,7 @@ def _make_observe(observers: tuple[Observer, ...], recipe: Recipe, build: Specia
         others(numbers[1:], rows[1:], tables[1:], k, x, tau, work)
 
     observe.__qualname__ += str(len(observers))  # two functions of one kernel, two names
-    return build.own_loop(observe)
+    return build.own_borrower(observe)
 
 
 def _make_keep(storage: str, build: Specialiser) -> Any:
@@ -75,7 +75,7 @@ def _make_keep(storage: str, build: Specialiser) -> Any:
 
     convert = half_bits if storage == "float16" else as_real
 
-    @build.own_loop
+    @build.own_borrower
     def keep(frames, f, rows, j0, x):
         a, lanes, done, everything = rows
         for j in range(x.shape[0]):

@@ -59,6 +59,6 @@ def _add(numbers, j, count, values):
     """Sums of y and y^2 about a reference point, the first value that came."""
     if numbers[0] == 0.0:
         numbers[1 + j] = values[0]
-    s1, s2, _, _ = power_sums(values, numbers[1 + j], 1.0)
+    s1, s2, _, _ = power_sums(values, numbers[1 + j])
     numbers[1 + count + j] += s1
     numbers[1 + 2 * count + j] += s2

@@ -51,7 +51,7 @@ def rounds(counters: list[list[Lanes]], keys: list[tuple[Lanes, Lanes]]) -> Stag
     """Make words of counters [c0, c1, c2, c3] of 64 bits, in place, one round a stage.
 
     A round is a chain of dependent multiplies: several counters side by side keep the
-    multipliers busy (four against one, each of 512 bits: +40 % words per second).
+    multipliers busy.
     """
     for k0, k1 in keys:
         for counter in counters:

@@ -19,7 +19,7 @@ import numpy as np
 
 from fastrev.kernels.compiler import user_loop, user_scalar
 from fastrev.kernels.fingerprint import code_names, plain_function
-from fastrev.kernels.jit import INNER, loop, scalar
+from fastrev.kernels.jit import INNER, borrower, loop, scalar
 from fastrev.kernels.vmath import BY_WIDTH
 
 _SHARED = ["exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt"]
@@ -70,6 +70,11 @@ class Specialiser:
     def own_loop(self, function: Callable[..., Any]) -> Any:
         """`loop` for a function of this package, as it is."""
         self.loops.append(loop(self._named(function), **self._options))
+        return self.loops[-1]
+
+    def own_borrower(self, function: Callable[..., Any]) -> Any:
+        """`borrower` for a function of this package, as it is."""
+        self.loops.append(borrower(self._named(function), **self._options))
         return self.loops[-1]
 
     def entry(self, function: Callable[..., Any]) -> Any:

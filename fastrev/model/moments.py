@@ -4,8 +4,8 @@ The numbers of one time, for d coordinates and with y = x - r:
 
     [n, r (d), sum y (d), sum y y^T (d x d), sum y^3 (d), sum y^4 (d)]
 
-The point is near the mean of a few particles, run beforehand, and the same for all ranges, so
-that their sums are added; in the end they are moved to the mean itself (Pebay, Sandia report
+The point is the mean of a few particles, run beforehand, and the same for all ranges, so that
+their sums are added; in the end they are moved to the mean itself (Pebay, Sandia report
 SAND2008-6212), and a mean far from zero costs no digits.
 """
 
@@ -54,15 +54,6 @@ class Sums(NamedTuple):
         return Sums(self.n, point, s1 - n * e, products, third, fourth)
 
 
-_MOST = 100.0
-"""The scale is at most two to the power of this: a float32 holds it."""
-
-
-def _exponent(x: Array) -> Array:
-    """The largest e with 2^e <= |x|, 0 for 0."""
-    return np.asarray(np.where(x == 0.0, 0.0, np.frexp(x)[1] - 1.0))
-
-
 @dataclass(frozen=True)
 class MomentsResult:
     """Moments of each coordinate at each time.
@@ -92,7 +83,7 @@ class MomentsResult:
     @property
     def stderr(self) -> Array:
         """Standard error of the mean, (F, d)."""
-        return np.sqrt(np.maximum(self.variance, 0.0) / self.n[:, None])
+        return np.sqrt(self.variance / self.n[:, None])
 
     @property
     def variance_stderr(self) -> Array:
@@ -128,19 +119,10 @@ class Moments(Additive):
         """Numbers per time: 1 + 4d + d^2."""
         return 1 + 4 * dim + dim * dim
 
-    def bins(self, frames: Array) -> tuple[Array, Array]:
-        """The reference point, near the mean, and a scale, near 1/spread, (F, d) both.
-
-        The point is a multiple of the largest power of two within the spread, or the mean itself
-        where all are equal: x - point is then exact in float32, or rounded without bias.
-        """
-        x = np.where(np.isfinite(frames), frames, 0.0).astype(np.float64)
-        mean, spread = x.mean(axis=1), x.std(axis=1)
-        equal = spread <= 1e-12 * np.abs(mean)
-        size = np.where(equal, np.abs(mean), spread)
-        unit = np.exp2(np.clip(_exponent(size), -_MOST, _MOST))
-        grid = np.maximum(unit, np.exp2(_exponent(mean) - 23.0))
-        return np.where(equal, mean, np.round(mean / grid) * grid), 1.0 / unit
+    def bins(self, frames: Array) -> tuple[Array]:
+        """The reference point, near the mean, (F, d)."""
+        x = np.where(np.isfinite(frames), frames, 0.0)
+        return (x.mean(axis=1, dtype=np.float64),)
 
     def laid(self, numbers: Array) -> Array:
         """The reference point."""
