@@ -12,7 +12,7 @@ from libraries import LIBRARIES, by_library
 from fastrev.bench import measure
 from fastrev.bench.models import brownian, scheme_law
 
-N, STEPS = 2**20, 200
+N, OURS, STEPS = 2**20, 2**22, 200  # each library has its own n too
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def rates(request):
     if not timed:
         there = [name for name in there if "compiled" not in name]  # a C++ compiler's minute
     contenders = [
-        measure.ours(model, "float32", N if timed else N // 64, STEPS),
-        measure.ours(model, "float64", N if timed else N // 64, STEPS),
+        measure.ours(model, "float32", OURS if timed else N // 64, STEPS),
+        measure.ours(model, "float64", OURS if timed else N // 64, STEPS),
         measure.by_numba(model, N if timed else N // 64, STEPS, most=3),
         *(by_library(name, STEPS, 1.0 if timed else 2.0**-6) for name in there),
     ]

@@ -26,3 +26,9 @@ def no_score(x, t, p):
 def naive_reversal(process):
     """The negative control: it does not return where the forward process came from."""
     return fr.reverse(process, fr.Score(no_score))
+
+
+def brownian_config(**run):
+    """A configuration file of Brownian motion from N(0, 1)."""
+    lines = "".join(f"{name} = {value}\n" for name, value in run.items())
+    return f'[process]\nkind = "Brownian"\nD = 0.5\n\n[x0]\nkind = "Gaussian"\n\n[run]\n{lines}'

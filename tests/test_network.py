@@ -7,25 +7,12 @@ import sys
 import time
 
 import numpy as np
+import problems
 import pytest
 
 import fastrev as fr
 
-CONFIG = """
-[process]
-kind = "Brownian"
-D = 0.5
-
-[x0]
-kind = "Gaussian"
-
-[run]
-n = 4_000_000
-steps = 16000
-frames = 2
-seed = 3
-shard_size = 100_000
-"""
+CONFIG = problems.brownian_config(n=4_000_000, steps=16000, frames=2, seed=3, shard_size=100_000)
 TIMEOUTS = {
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "4s",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s",

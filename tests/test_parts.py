@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import h5py
 import numpy as np
+import problems
 import pytest
 from typer.testing import CliRunner
 
@@ -76,6 +77,7 @@ def test_a_part_is_resumed(tmp_path):
     part = fr.simulate(process, x0, out=tmp_path / "a.h5", part=(2, 3), **options)
     wanted = part.frames[:]
     assert "part       2 of 3" in repr(part)
+    assert "committed" not in repr(part)
     with h5py.File(part.path, "r+") as file:
         file["fastrev/shards"][1] = 0
         file["particles/trajectory/position/value"][:, 250:500] = 0
@@ -127,26 +129,11 @@ def test_bad_requests(tmp_path):
         fr.extend(one, 5000, tmp_path / "m.h5", kernels={"observe.phi.kernel": square})
 
 
-CONFIG = """
-[process]
-kind = "Brownian"
-D = 0.5
-
-[x0]
-kind = "Gaussian"
-
-[run]
-n = 4000
-steps = 20
-frames = 2
-seed = 3
-"""
-
-
 def test_by_command(tmp_path, monkeypatch):
     """One by one as an array of jobs would, and all by one command, on workers; then merged."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "c.toml").write_text(CONFIG)
+    config = problems.brownian_config(n=4000, steps=20, frames=2, seed=3)
+    (tmp_path / "c.toml").write_text(config)
 
     def call(*args):
         done = CliRunner().invoke(app, args)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrev.engine.shards import bounds
 from fastrev.engine.specification import Specification
 from fastrev.model.check import InputError
 
@@ -216,6 +217,7 @@ class Run:
             "n": run["n"],
             "dim": run["dim"],
             "part": run.get("part"),
+            "particles": _particles(run),
             "steps": run.get("steps", len(run["time"]) - 1),
             "time": f"{run['time'][0]:g} -> {run['time'][-1]:g}",
             "frames": len(self.times),
@@ -232,8 +234,8 @@ class Run:
         lines = {"model": s["model"], "x0": s["x0"], "n": f"{s['n']:,} particles, dim {s['dim']}"}
         if s["part"]:
             lines["part"] = f"{s['part'][0]} of {s['part'][1]}"
-        if self.n < s["n"]:
-            lines["committed"] = f"{self.n:,} particles ({self.n / s['n']:.1%})"
+        if self.n < s["particles"]:
+            lines["committed"] = f"{self.n:,} particles ({self.n / s['particles']:.1%})"
         lines["steps"] = f"{s['steps']:,} ({s['method']}, {s['dtype']})"
         lines["times"] = f"{s['time']}, {s['frames']} frames"
         if s["observe"]:
@@ -266,6 +268,12 @@ class Run:
             for label, text in self._lines().items()
         )
         return f"<table>{rows}</table>"
+
+
+def _particles(run: dict[str, Any]) -> int:
+    """How many of a run's particles a file has room for: all but for a part."""
+    first, end = bounds(run["n"], run["shard_size"], tuple(run.get("part", (1, 1))))
+    return end - first
 
 
 def _one_line(table: dict[str, Any]) -> str:

@@ -185,7 +185,7 @@ def _scalars(word: Any, real: Any, bits: int) -> tuple[Any, Any]:
     @intrinsic
     def radius_of(typingctx, w):
         def codegen(context, builder, signature, args):
-            out: list[Lanes] = []
+            out = []
             finished(_radius(Lanes(builder, args[0]), _FORMATS[bits], out))
             return out[0].value
 
@@ -194,7 +194,7 @@ def _scalars(word: Any, real: Any, bits: int) -> tuple[Any, Any]:
     @intrinsic
     def pair_of(typingctx, w_radius, w_angle):
         def codegen(context, builder, signature, args):
-            out: list[Lanes] = []
+            out = []
             finished(normal_pair(*(Lanes(builder, value) for value in args), bits, out))
             return context.make_tuple(builder, signature.return_type, [z.value for z in out])
 
