@@ -104,13 +104,16 @@ def keep_passages(passages, rows, tau):
 @loop
 def not_finite(x):
     """How many entries are infinite or NaN, and a lane that has one, -1 for none."""
-    lost, lane = 0, -1
+    lost = 0
     for j in range(x.shape[0]):
         for l in range(x.shape[1]):
-            bad = x[j, l] - x[j, l] != 0  # NaN, also for an infinity
-            lost += 1 if bad else 0
-            lane = l if bad else lane
-    return lost, lane
+            lost += 1 if x[j, l] - x[j, l] != 0 else 0  # NaN, also for an infinity
+    if lost > 0:  # apart: a count alone is vector code, twelve times as fast
+        for j in range(x.shape[0]):
+            for l in range(x.shape[1]):
+                if x[j, l] - x[j, l] != 0:
+                    return lost, l
+    return lost, -1
 
 
 @loop
