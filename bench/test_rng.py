@@ -15,7 +15,7 @@ def _repeat(fill):
     @loop
     def many(z, repeats):
         for b in range(repeats):
-            fill(z, 0, _u64(0), _u64(0), _u64(2 * b), _u64(STREAM_STEP), _u64(7), _u64(9))
+            fill(z, 0, 8, _u64(0), _u64(0), _u64(2 * b), _u64(STREAM_STEP), _u64(7), _u64(9))
 
     return many
 

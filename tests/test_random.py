@@ -28,10 +28,10 @@ def test_known_answers(counter, key, answer):
     assert " ".join(f"{int(w[0]):08x}" for w in oracle) == answer
 
 
-def fill(dtype, size, low=0, high=0, block=0, coordinate=0, seed=12345):
-    z = np.empty((8, 1, size), dtype)
+def fill(dtype, size, low=0, high=0, block=0, coordinate=0, seed=12345, steps=8):
+    z = np.zeros((8, 1, size), dtype)
     words = (low, high, block, philox.STREAM_STEP | coordinate, seed & 0xFFFFFFFF, seed >> 32)
-    noise.fill_normals[dtype](z, 0, *(np.uint64(w) for w in words))
+    noise.fill_normals[dtype](z, 0, steps, *(np.uint64(w) for w in words))
     return z[:, 0, :]
 
 
@@ -48,6 +48,17 @@ def test_normals_match_the_oracle(dtype, tolerance, first):
     assert np.max(np.abs(z - want) / (1.0 + radius + 1.0 / radius)) < tolerance
     other = naive.normals(ids, 16, coordinate, seed ^ 1, dtype)
     assert np.max(np.abs(z[0] - other)) > 1.0  # one flipped bit of the seed
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [16, 64])
+def test_few_steps_take_half(dtype, size):
+    """Up to four steps fill four rows, with the same bits; one more fills all."""
+    whole = fill(dtype, size)
+    for steps in range(1, 9):
+        z, rows = fill(dtype, size, steps=steps), 4 if steps <= 4 else 8
+        np.testing.assert_array_equal(z[:rows], whole[:rows])
+        assert not z[rows:].any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

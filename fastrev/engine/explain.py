@@ -128,6 +128,6 @@ def _noise_cost(dtype: str) -> float:
     seconds = []
     for block in range(20):
         start = time.perf_counter()
-        fill_normals[dtype](z, 0, u64(0), u64(0), u64(block), u64(1 << 24), u64(1), u64(2))
+        fill_normals[dtype](z, 0, 8, u64(0), u64(0), u64(block), u64(1 << 24), u64(1), u64(2))
         seconds.append(time.perf_counter() - start)
     return 1e9 * min(seconds) / z.size

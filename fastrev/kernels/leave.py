@@ -9,6 +9,7 @@ from fastrev.kernels.intrinsics import stay_apart
 from fastrev.kernels.jit import loop
 from fastrev.kernels.recipe import Observer, Recipe
 from fastrev.kernels.specialise import Specialiser
+from fastrev.kernels.view import view
 
 
 def make_leave(recipe: Recipe, build: Specialiser) -> Any:
@@ -78,6 +79,11 @@ def _make_keep(storage: str, build: Specialiser) -> Any:
     @build.own_borrower
     def keep(frames, f, rows, j0, x):
         a, lanes, done, everything = rows
+        if everything and frames.shape[2] == 1:  # side by side: vector code
+            row = view(frames, f * frames.shape[1] + a, (x.shape[1],))
+            for l in range(x.shape[1]):
+                row[l] = convert(x[0, l])
+            return
         for j in range(x.shape[0]):
             if everything:
                 for l in range(x.shape[1]):

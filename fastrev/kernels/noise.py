@@ -29,7 +29,9 @@ _u64 = np.uint64
 _HALF = _u64(32)
 _LOW_BITS = _u64(STREAM_LOW_BITS)
 
-BLOCK_STEPS = 8
+PER_COUNTER = 4
+"""Steps whose noise one counter gives."""
+BLOCK_STEPS = 2 * PER_COUNTER
 """Steps whose noise is made at once."""
 WHOLE = 16
 """The rows of a buffer are whole multiples of so many particles."""
@@ -68,11 +70,12 @@ class _Fill:
     """Emits the loop of `fill_normals`.
 
     bits    of a float
+    calls   counters of a particle, each of four words; as many rows
     lanes   floats in a vector
     """
 
-    def __init__(self, builder: Any, args: Any, bits: int) -> None:
-        self.builder, self.bits = builder, bits
+    def __init__(self, builder: Any, args: Any, bits: int, calls: int) -> None:
+        self.builder, self.bits, self.calls = builder, bits, calls
         self.lanes = (512 if wide_registers() else 256) // bits
         low, high, block, address, k0, k1 = (Lanes(builder, value) for value in args)
         self.low = low
@@ -87,12 +90,13 @@ class _Fill:
         self.width, self.high = width, high.over(width)
         streams = [address] if bits == 32 else [address, address | STREAM_LOW_BITS]
         self.blocks = [
-            [(b.over(width), stream.over(width)) for stream in streams] for b in (block, block + 1)
+            [((block + call).over(width), stream.over(width)) for stream in streams]
+            for call in range(calls)
         ]
         self.keys = [(a.over(width), b.over(width)) for a, b in round_keys(k0, k1)]
 
     def words(self, at: Any, out: list[Lanes]) -> Stages:
-        """The eight words of the particles from `at` on, appended to `out`."""
+        """The words of the particles from `at` on, appended to `out`."""
         ids = (self.low + Lanes(self.builder, at)).over(self.width)
         counters = [
             [place + ids, self.high, block, stream]
@@ -118,12 +122,12 @@ class _Fill:
         return high << 32 | low & LOW
 
     def normals(self, words: list[Lanes], out: list[list[Lanes]]) -> Stages:
-        """The eight normals of eight words, pairs in a list each."""
-        pairs = [normal_pair(words[2 * k], words[2 * k + 1], self.bits, out[k]) for k in range(4)]
-        return abreast(*pairs)
+        """As many normals as words, pairs in a list each."""
+        pairs = zip(words[::2], words[1::2], out, strict=True)
+        return abreast(*(normal_pair(a, b, self.bits, pair) for a, b, pair in pairs))
 
-    def loop(self, rows: list[Any], count: Any) -> None:
-        """Eight rows of `count` vectors from the addresses on."""
+    def emit(self, rows: list[Any], count: Any) -> None:
+        """Rows of `count` vectors from the addresses on."""
         builder, integer = self.builder, count.type
         zero, one = ir.Constant(integer, 0), ir.Constant(integer, 1)
         first: list[Lanes] = []
@@ -137,7 +141,7 @@ class _Fill:
         index = builder.phi(integer)
         words = [builder.phi(word.value.type) for word in first]
         following: list[Lanes] = []
-        out: list[list[Lanes]] = [[] for _ in range(4)]
+        out: list[list[Lanes]] = self._pairs()
         step = ir.Constant(integer, self.lanes)
         ahead = builder.mul(builder.add(index, one), step)
         here = [Lanes(builder, word) for word in words]
@@ -158,9 +162,12 @@ class _Fill:
             word.add_incoming(old.value, before)
             word.add_incoming(new.value, body)
             remaining.append(Lanes(builder, word))
-        out = [[] for _ in range(4)]
+        out = self._pairs()
         finished(self.normals(remaining, out))
         self._store(out, rows, last)
+
+    def _pairs(self) -> list[list[Lanes]]:
+        return [[] for _ in range(2 * self.calls)]
 
     def _store(self, out: list[list[Lanes]], rows: list[Any], index: Any) -> None:
         step = ir.Constant(index.type, self.lanes)
@@ -170,37 +177,48 @@ class _Fill:
             self.builder.store(z.value, place).align = self.bits // 8
 
 
-@intrinsic
-def _fill(typingctx, z, w, low, high, block, address, k0, k1):
-    if z.dtype not in (types.float32, types.float64):
-        return None
-    bits = z.dtype.bitwidth
+def _make_fill(calls: int) -> Any:
+    """Fill the first 4 `calls` rows."""
 
-    def codegen(context, builder, signature, args):
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        shape = cgutils.unpack_tuple(builder, array.shape)
-        rows = [
-            cgutils.get_item_pointer(
-                context,
-                builder,
-                signature.args[0],
-                array,
-                [ir.Constant(args[1].type, s), args[1], ir.Constant(args[1].type, 0)],
-            )
-            for s in range(BLOCK_STEPS)
-        ]
-        fill = _Fill(builder, args[2:], bits)
-        fill.loop(rows, builder.udiv(shape[2], ir.Constant(shape[2].type, fill.lanes)))
-        return context.get_dummy_value()
+    @intrinsic
+    def fill(typingctx, z, w, low, high, block, address, k0, k1):
+        if z.dtype not in (types.float32, types.float64):
+            return None
+        bits = z.dtype.bitwidth
 
-    return types.none(z, types.intp, *[types.uint64] * 6), codegen
+        def codegen(context, builder, signature, args):
+            array = context.make_array(signature.args[0])(context, builder, args[0])
+            shape = cgutils.unpack_tuple(builder, array.shape)
+            rows = [
+                cgutils.get_item_pointer(
+                    context,
+                    builder,
+                    signature.args[0],
+                    array,
+                    [ir.Constant(args[1].type, s), args[1], ir.Constant(args[1].type, 0)],
+                )
+                for s in range(PER_COUNTER * calls)
+            ]
+            loop = _Fill(builder, args[2:], bits, calls)
+            loop.emit(rows, builder.udiv(shape[2], ir.Constant(shape[2].type, loop.lanes)))
+            return context.get_dummy_value()
+
+        return types.none(z, types.intp, *[types.uint64] * 6), codegen
+
+    return fill
+
+
+_fill_half, _fill_whole = _make_fill(1), _make_fill(2)
 
 
 @loop
-def _fill_normals(z, w, low, high, block, address, k0, k1):
-    _fill(z, w, low, high, block, address, k0, k1)
+def _fill_normals(z, w, steps, low, high, block, address, k0, k1):
+    if steps > PER_COUNTER:
+        _fill_whole(z, w, low, high, block, address, k0, k1)
+    else:  # of the last block, and of runs of few steps
+        _fill_half(z, w, low, high, block, address, k0, k1)
 
 
 fill_normals = {"float32": _fill_normals, "float64": _fill_normals}
-"""dtype -> fill(z (8, w, B), w, id low, id high, block, stream | coordinate, k0, k1), B a whole
-multiple of `WHOLE`."""
+"""dtype -> fill(z (8, w, B), w, steps, id low, id high, block, stream | coordinate, k0, k1): the
+rows of at least `steps` steps, B a whole multiple of `WHOLE`."""

@@ -7,18 +7,19 @@ import numpy as np
 from fastrev.kernels.advance import make_advance, make_variances
 from fastrev.kernels.boundary import make_begin, make_bound
 from fastrev.kernels.jit import loop
-from fastrev.kernels.noise import BLOCK_STEPS, fill_normals
+from fastrev.kernels.noise import BLOCK_STEPS, PER_COUNTER, fill_normals
 from fastrev.kernels.philox import STREAM_CORRECTOR, STREAM_STEP
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 
 _u64 = np.uint64
 _STEP, _CORRECTOR = _u64(STREAM_STEP), _u64(STREAM_CORRECTOR)
-_PER_BLOCK = BLOCK_STEPS // 4
+_PER_BLOCK = BLOCK_STEPS // PER_COUNTER
 
 
 def make_refill(recipe: Recipe, build: Specialiser) -> Any:
-    """`refill(z, after, i0, low, high, j0, k0, k1)`: the noise of steps i0 .. i0 + 7.
+    """`refill(z, after, i0, steps, low, high, j0, k0, k1)`: the noise of eight steps from i0 on, or
+    of so many as are left.
 
     z (8, w, B) is that of the steps, after (8 repeats, w, B) that of their correctors; B, a whole
     multiple of `noise.WHOLE`, may be more than the tile's particles.
@@ -27,19 +28,19 @@ def make_refill(recipe: Recipe, build: Specialiser) -> Any:
     fill = fill_normals[recipe.dtype]
 
     @build.own_loop
-    def refill(z, after, i0, low, high, j0, k0, k1):
+    def refill(z, after, i0, steps, low, high, j0, k0, k1):
         number = i0 // BLOCK_STEPS
         if noisy:
             block = _u64(number * _PER_BLOCK)
             for w in range(z.shape[1]):
-                fill(z, w, low, high, block, _u64(_STEP | _u64(j0 + w)), k0, k1)
+                fill(z, w, steps, low, high, block, _u64(_STEP | _u64(j0 + w)), k0, k1)
         if corrected:
             repeats = len(after) // BLOCK_STEPS
             for r in range(repeats):
                 block = _u64((number * repeats + r) * _PER_BLOCK)
                 part = after[r * BLOCK_STEPS : (r + 1) * BLOCK_STEPS]
                 for w in range(after.shape[1]):
-                    fill(part, w, low, high, block, _u64(_CORRECTOR | _u64(j0 + w)), k0, k1)
+                    fill(part, w, steps, low, high, block, _u64(_CORRECTOR | _u64(j0 + w)), k0, k1)
 
     return refill
 

@@ -166,7 +166,8 @@ def _make_run(
                     if i == count_steps:
                         break
                     if i % BLOCK_STEPS == 0:
-                        refill(noises[0], noises[1], i, low, high, j0, k0, k1)
+                        left = count_steps - i
+                        refill(noises[0], noises[1], i, left, low, high, j0, k0, k1)
                     step(
                         x, tau, noises, rooms, i, j0, (low, high, k0, k1), clock, c, corrector,
                         tables, walls,
