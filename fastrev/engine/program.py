@@ -32,15 +32,22 @@ A whole number of the 64 that the loop of a step takes at a time; rows of a powe
 fall on the same few sets of the cache (measured: 1024 is 13 % slower).
 """
 
+_LEAST_TILE = 256
+"""Where a shard has few particles and each takes long, so that there are tiles for all threads
+(measured: 5 % slower)."""
+
 _ROLES = ("drift", "diffusion", "score", "divergence")
 
 _kernels: dict[str, Any] = {}
 """Kernels of this process by fingerprint."""
 
 
-_PIECE = 1 << 21
+_PIECE, _LEAST_PIECE = 1 << 21, 1 << 20
 """Particle-steps that a thread does at a time, at least: a millisecond, so that their speeds even
-out and Ctrl-C does not wait."""
+out and Ctrl-C does not wait; of a small shard half, so that there are more pieces."""
+
+_PIECES = 16
+"""Pieces of a shard, at least, where they are not the least."""
 
 _NUMBERS = 1 << 23
 """Bytes that the observables of a shard's pieces may take before they are joined."""
@@ -145,8 +152,9 @@ class Program:
             return outcome
 
         per_particle = self.spec.grid.steps * self.spec.dim
+        least = min(_PIECE, max(_LEAST_PIECE, shard.count * per_particle // _PIECES))
         bounded = shard.count * self.spec.numbers_nbytes // _NUMBERS
-        ranges = pieces(shard, self.tile, max(_PIECE // per_particle, bounded))
+        ranges = pieces(shard, self.tile, max(least // per_particle, bounded))
         if self.callback is None:
             return self._all(threads.for_each(ranges, work))
         with threads.libraries_on_one():
@@ -363,7 +371,6 @@ def _prepare(spec: Specification, stored: bool) -> Program:
     number = callback.registered(called)
     if number is not None:
         tables["score"] = (real(number),)
-    tile = _coupled_tile(spec.dim) if recipe.coupled else _TILE
     program = Program(
         kernel=compiled,
         recipe=recipe,
@@ -374,7 +381,7 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         dtype=real,
         seed=np.uint64(noise_key(spec)),
         width=spec.dim if recipe.coupled else 1,
-        tile=(called and called.block) or tile,
+        tile=(called and called.block) or _tile(spec, recipe.coupled),
         due=_due(spec.frame_steps, [o.steps for o in spec.observed.values()]),
         observed_tables=tuple(observer.table for observer in observers),
         step_scalars=steps,
@@ -494,9 +501,11 @@ def _digest(content: str | None, values: tuple[Any, ...]) -> str:
     return digest.hexdigest()
 
 
-def _coupled_tile(dim: int) -> int:
-    """Particles per tile where it holds all coordinates: about 4096 numbers, whole vectors."""
-    return max(64, min(_TILE, 4096 // dim // 16 * 16))
+def _tile(spec: Specification, coupled: bool) -> int:
+    """Particles per tile, whole vectors; about 4096 numbers where it holds all coordinates."""
+    most = max(64, min(_TILE, 4096 // spec.dim // 16 * 16)) if coupled else _TILE
+    few = max(spec.shard_size // (4 * _PIECES), _LEAST_PIECE // (spec.grid.steps * spec.dim))
+    return min(most, max(_LEAST_TILE, few // 64 * 64))
 
 
 def make_rows(spec: Specification, count: int) -> Kept:
