@@ -19,7 +19,7 @@ from pathlib import Path
 import fastrev as fr
 
 n = int(sys.argv[1])
-run = fr.simulate(fr.Brownian(0.5), fr.Point(0.0), n=n, steps=10, seed=1, {options})
+run = fr.simulate(fr.Brownian(0.5), fr.Point(0.0), n=n, steps=4, seed=1, {options})
 assert run.frames.shape[1] == n
 if run.observables:
     moments = run.observables["moments"]
@@ -39,7 +39,7 @@ def peak(case, n, path):
 
 
 @pytest.mark.parametrize(
-    ("case", "large"), [("observables only", 10**9), ("3 frames in a file", 10**8)]
+    ("case", "large"), [("observables only", 10**9), ("3 frames in a file", 5 * 10**7)]
 )
 def test_memory_does_not_grow(benchmark, tmp_path, case, large):
     if benchmark.disabled:

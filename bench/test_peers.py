@@ -19,12 +19,12 @@ def ratios(request):
     contenders = [
         measure.ours(model, "float32", N, STEPS),
         measure.ours(model, "float64", N, STEPS),
-        measure.by_numba(model, few, STEPS),
+        measure.by_numba(model, few, STEPS, most=2),
         measure.by_numpy(model, few, STEPS, most=2),  # seconds each, and steady
         measure.by_numpy_float32(few, STEPS, most=2),
     ]
     law = scheme_law(model, STEPS)
-    best = {m.name: m.rate for m in measure.interleaved(contenders, law, STEPS, 7 if timed else 1)}
+    best = {m.name: m.rate for m in measure.interleaved(contenders, law, STEPS, 5 if timed else 1)}
     for name, rate in best.items():
         ratio = best["fastrev float32"] / rate
         print(

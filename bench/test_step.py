@@ -7,6 +7,8 @@ import fastrev as fr
 from fastrev.analysis.compare import frame_moments, z_scores
 from fastrev.analysis.exact import scheme_moments
 
+pytestmark = pytest.mark.benchmark(min_rounds=3, max_time=0.3)
+
 STEPS = 200
 PROCESSES = {
     "brownian": fr.Brownian(0.5),

@@ -28,7 +28,7 @@ def timed(function, *arguments, **options):
 
 def test_streaming_against_its_parts(benchmark, record, tmp_path):
     """11 frames streamed, against the same run without output and a raw write, in turns."""
-    n, steps, rounds = (20_000_000, 1000, 5) if not benchmark.disabled else (300_000, 100, 2)
+    n, steps, rounds = (8_000_000, 1000, 3) if not benchmark.disabled else (300_000, 100, 2)
     path, raw = tmp_path / "a.h5", tmp_path / "raw"
     simulate(1000, steps)
     ratios = []
@@ -50,7 +50,7 @@ def test_streaming_against_its_parts(benchmark, record, tmp_path):
 
 def test_checksums_cost_little(benchmark, tmp_path, monkeypatch):
     """Time within the checksum as a share of the run's, in the thread that writes."""
-    n, steps = (10_000_000, 1000) if not benchmark.disabled else (300_000, 100)
+    n, steps = (5_000_000, 1000) if not benchmark.disabled else (300_000, 100)
     spent, real = [], writer.checksum
 
     def counted(*arguments):
