@@ -1,9 +1,10 @@
 """Reverse Brownian motion as users of torch, JAX, diffrax and torchsde would write it well.
 
-    dx = -(x/t) ds + sqrt(2D) dw,   t = T - s,   float32, from N(0, 1), equal steps
+    dx = -(x/t) ds + sqrt(2D) dw,   t = T - s,   from N(0, 1), equal steps
 
-Each function takes particles and steps, and returns a function of no arguments that runs once
-and gives the final values; what it compiles is compiled by a first call.
+Each function takes particles and steps, float32 where it takes no dtype, and returns a function
+of no arguments that runs once and gives the final values; what it compiles is compiled by a first
+call.
 """
 
 import functools
@@ -22,16 +23,16 @@ def _torch_step(x, shrink, spread):
     return x * shrink + spread * torch.randn_like(x)
 
 
-def torch_eager(n, steps):
+def torch_eager(n, steps, dtype="float32"):
     """In place, all threads."""
     import torch
 
-    h = T / steps
+    h, kind = T / steps, getattr(torch, dtype)
 
     def run():
-        x = torch.randn(n)
+        x = torch.randn(n, dtype=kind)
         for i in range(steps):
-            x.mul_(1.0 - h / (T - i * h)).add_(torch.randn(n), alpha=SIGMA * h**0.5)
+            x.mul_(1.0 - h / (T - i * h)).add_(torch.randn(n, dtype=kind), alpha=SIGMA * h**0.5)
         return x.numpy()
 
     return run
@@ -54,24 +55,28 @@ def torch_compiled(n, steps):
     return run
 
 
-def jax_jit(n, steps):
+def jax_jit(n, steps, dtype="float32"):
     """A scan under jit; the default generator, Threefry."""
     import jax
 
     h = T / steps
-    shrink = jax.numpy.asarray(1.0 - h / (T - h * np.arange(steps)), "float32")
+    shrink = (1.0 - h / (T - h * np.arange(steps))).astype(dtype)
 
     @jax.jit
     def paths(key):
         def step(x, given):
             factor, own = given
-            return factor * x + SIGMA * h**0.5 * jax.random.normal(own, x.shape), None
+            return factor * x + SIGMA * h**0.5 * jax.random.normal(own, x.shape, dtype), None
 
         first, rest = jax.random.split(key)
         keys = jax.random.split(rest, steps)
-        return jax.lax.scan(step, jax.random.normal(first, (n,)), (shrink, keys))[0]
+        return jax.lax.scan(step, jax.random.normal(first, (n,), dtype), (shrink, keys))[0]
 
-    return functools.partial(_with_fresh_key, paths)
+    def run():
+        with jax.enable_x64(dtype == "float64"):
+            return _with_fresh_key(paths)
+
+    return run
 
 
 def diffrax_euler(n, steps):
@@ -136,6 +141,8 @@ LIBRARIES = {
     "torch": (torch_eager, ("torch",), 2**20),
     "torch, compiled": (torch_compiled, ("torch",), 2**20),
     "JAX": (jax_jit, ("jax",), 2**20),
+    "torch float64": (functools.partial(torch_eager, dtype="float64"), ("torch",), 2**19),
+    "JAX float64": (functools.partial(jax_jit, dtype="float64"), ("jax",), 2**19),
     "diffrax": (diffrax_euler, ("diffrax",), 2**18),
     "torchsde": (torchsde_euler, ("torchsde",), 2**17),
 }

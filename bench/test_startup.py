@@ -27,7 +27,7 @@ def test_import(benchmark, tmp_path):
 def test_first_run(benchmark, tmp_path, state):
     if state == "warm":
         fresh(SCRIPT, tmp_path)
-        done = benchmark.pedantic(fresh, (SCRIPT, tmp_path), rounds=3)
+        done = benchmark.pedantic(fresh, (SCRIPT, tmp_path), rounds=2)
     else:
         done = benchmark.pedantic(fresh, (SCRIPT, tmp_path), rounds=1)
     seconds = float(done.stdout)

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
 from fastrev.model.unrolled import matrix_drift, matrix_rows
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,18 @@ def _diffusion(x, t, p):  # type: ignore[no-untyped-def]
     return p.g
 
 
+def remembering(affine: Callable[[Array], T]) -> Callable[[Array], T]:
+    """The same function, which at the times asked for last need not be evaluated again."""
+    last: list[Any] = []
+
+    def law(times: Array) -> T:
+        if not last or not np.array_equal(last[0], times):
+            last[:] = times, affine(times)
+        return cast(T, last[1])
+
+    return law
+
+
 def affine_terms(
     affine: Callable[[Array], Affine], noise: float = 1.0, first: float = 1.0
 ) -> Terms:
@@ -105,13 +119,14 @@ def affine_terms(
 
     first   a time at which `affine` may be asked for its shape
     """
-    diffusion = Kernel(_diffusion, schedule=lambda times: {"g": affine(times).g})
+    law_at = remembering(affine)  # drift and diffusion are asked for at the same times
+    diffusion = Kernel(_diffusion, schedule=lambda times: {"g": law_at(times).g})
 
     def drift(times: Array) -> Mapping[str, Array]:
-        law = affine(times)
+        law = law_at(times)
         return {"slope": law.slope, "offset": law.offset}
 
-    sample = affine(np.array([first]))
+    sample = law_at(np.array([first]))
     if sample.slope.ndim == 3:
         d = sample.slope.shape[1]
         matrix = sample.g.ndim == 2
