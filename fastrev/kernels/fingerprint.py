@@ -207,7 +207,7 @@ def _attribute_pieces(owner: Any, seen: dict[int, int], attributes: set[str]) ->
 def _function_pieces(function: types.FunctionType, seen: dict[int, int]) -> Iterator[bytes]:
     if id(function) in seen:
         yield f"again:{seen[id(function)]}".encode()
-    elif function.__module__.startswith("fastrev.") and not function.__closure__:
+    elif _home(function).startswith("fastrev.") and "<locals>" not in function.__qualname__:
         yield _own_function(function).encode()
     else:
         yield from _pieces_within(function, seen)
