@@ -243,3 +243,19 @@ def test_new_parameters_do_not_compile_again():
     ]
     assert {k: len(v.signatures) for k, v in program._kernels.items()} == before
     assert not np.array_equal(x[0], x[1])
+
+
+def test_a_kernel_by_coordinate_serves_every_dim():
+    from fastrev.engine import program
+
+    def signatures():
+        return {k: len(v.signatures) for k, v in program._kernels.items()}
+
+    score = fr.VP().score(fr.Gaussian())
+    for process, time in ((fr.VP(), (0, 1)), (fr.reverse(fr.VP(), score), (1, 0))):
+        for dim in (1, 2, 5):
+            run = fr.simulate(process, fr.Gaussian(), n=10, dim=dim, time=time, steps=3, seed=1)
+            if dim == 1:
+                before, first = signatures(), run.x[:, 0]
+            assert signatures() == before
+            np.testing.assert_array_equal(run.x[:, 0], first)

@@ -337,6 +337,7 @@ def _prepare(spec: Specification, stored: bool) -> Program:
     draw = spec.x0.draw(spec.dim) if isinstance(spec.x0, Distribution) else None
     shapes = [kernel.shape for kernel in roles.values()]
     shapes += [o.observer.part.shape for o in observers if o.observer.part]
+    tuples = "tuple" in shapes
     recipe = recipes.Recipe(
         dtype=spec.dtype,
         **parts,
@@ -353,8 +354,8 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         boundary=_boundary(spec),
         marked=any(kernel.marks for kernel in roles.values()),
         structure=terms.structure,
-        dim=spec.dim if any(shape == "tuple" for shape in shapes) else None,
-        rank=terms.rank or spec.dim,
+        dim=spec.dim if tuples else None,  # else a kernel serves every dim
+        rank=(terms.rank or spec.dim) if tuples else 1,
     )
     values = _draw_values(draw, real)
     called = terms.score if terms.score is not None and terms.score.callback else None
