@@ -187,7 +187,7 @@ def test_grid(benchmark):
     x, times = np.linspace(-6, 6, 801), np.linspace(1e-3, 1, 201)
     grid = fr.GridScore(times, x, np.array([VP.marginal(p0, t).score(x) for t in times]))
     best, n = {}, 500_000
-    for _ in range(12):
+    for _ in range(8):
         for name, score in {"grid": grid, "exact": VP.score(p0)}.items():
             run = fr.simulate(
                 fr.reverse(VP, score), fr.Gaussian(), n=n, time=(1.0, 1e-3), steps=500, seed=1
