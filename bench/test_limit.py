@@ -38,7 +38,7 @@ def test_share_of_the_limit(benchmark, c_kernel):
     n = N if timed else N // 64
     contenders = [measure.ours(model, "float32", n, STEPS), measure.by_c(c_kernel, n, STEPS)]
     law = scheme_law(model, STEPS)
-    ours, c = measure.interleaved(contenders, law, STEPS, 7 if timed else 1)
+    ours, c = measure.interleaved(contenders, law, STEPS, 6 if timed else 1)
     benchmark.pedantic(contenders[1].run, rounds=1)
     if not timed:
         return

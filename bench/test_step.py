@@ -43,7 +43,7 @@ def test_linear(benchmark, record, name, direction, dtype, dim):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_eight_component_mixture(benchmark, record, dtype):
-    process, n = fr.VP(), 2**18
+    process, n = fr.VP(), 2**16
     reverse, start = fr.reverse(process, process.score(MIXTURE)), process.marginal(MIXTURE, 1.0)
     common = {"time": fr.TimeGrid.power(1.0, 1e-4, STEPS, 3), "dtype": dtype, "seed": 1}
     fr.simulate(reverse, start, n=10, **common)

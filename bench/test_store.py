@@ -28,7 +28,7 @@ def timed(function, *arguments, **options):
 
 def test_streaming_against_its_parts(benchmark, record, tmp_path):
     """11 frames streamed, against the same run without output and a raw write, in turns."""
-    n, steps, rounds = (5_000_000, 1000, 3) if not benchmark.disabled else (300_000, 100, 2)
+    n, steps, rounds = (4_000_000, 1000, 3) if not benchmark.disabled else (300_000, 100, 2)
     path, raw = tmp_path / "a.h5", tmp_path / "raw"
     simulate(1000, steps)
     ratios = []
