@@ -13,7 +13,7 @@ import hashlib
 import platform
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,12 @@ class OpaqueError(Exception):
 
 def fingerprint(*parts: Any) -> str:
     """SHA-256 (hex) of functions and plain values, callees included.  Raises OpaqueError."""
-    seen: dict[int, int] = {}
-    return _digest(piece for part in parts for piece in _pieces(part, seen, set()))
-
-
-def _digest(pieces: Iterable[bytes]) -> str:
-    """SHA-256 (hex) of pieces, each behind its length."""
     digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(len(piece).to_bytes(8, "little"))
-        digest.update(piece)
+    seen: dict[int, int] = {}
+    for part in parts:
+        for piece in _pieces(part, seen, set()):
+            digest.update(len(piece).to_bytes(8, "little"))
+            digest.update(piece)
     return digest.hexdigest()
 
 
@@ -207,19 +203,7 @@ def _attribute_pieces(owner: Any, seen: dict[int, int], attributes: set[str]) ->
 def _function_pieces(function: types.FunctionType, seen: dict[int, int]) -> Iterator[bytes]:
     if id(function) in seen:
         yield f"again:{seen[id(function)]}".encode()
-    elif _home(function).startswith("fastrev.") and "<locals>" not in function.__qualname__:
-        yield _own_function(function).encode()
-    else:
-        yield from _pieces_within(function, seen)
-
-
-@functools.cache
-def _own_function(function: types.FunctionType) -> str:
-    """The hash of one of this package's, which stays what it is while the process lives."""
-    return _digest(_pieces_within(function, {}))
-
-
-def _pieces_within(function: types.FunctionType, seen: dict[int, int]) -> Iterator[bytes]:
+        return
     seen[id(function)] = len(seen)
     names, attributes = code_names(function.__code__)
     yield from _code_pieces(function.__code__, seen)

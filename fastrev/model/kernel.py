@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
 from fastrev.model.unrolled import matrix_drift, matrix_rows
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -100,14 +98,14 @@ def _diffusion(x, t, p):  # type: ignore[no-untyped-def]
     return p.g
 
 
-def remembering(affine: Callable[[Array], T]) -> Callable[[Array], T]:
+def _remembering(affine: Callable[[Array], Affine]) -> Callable[[Array], Affine]:
     """The same function, which at the times asked for last need not be evaluated again."""
-    last: list[Any] = []
+    last: list[tuple[Array, Affine]] = []
 
-    def law(times: Array) -> T:
-        if not last or not np.array_equal(last[0], times):
-            last[:] = times, affine(times)
-        return cast(T, last[1])
+    def law(times: Array) -> Affine:
+        if not last or not np.array_equal(last[0][0], times):
+            last[:] = [(times, affine(times))]
+        return last[0][1]
 
     return law
 
@@ -119,7 +117,7 @@ def affine_terms(
 
     first   a time at which `affine` may be asked for its shape
     """
-    law_at = remembering(affine)  # drift and diffusion are asked for at the same times
+    law_at = _remembering(affine)  # drift and diffusion are asked for at the same times
     diffusion = Kernel(_diffusion, schedule=lambda times: {"g": law_at(times).g})
 
     def drift(times: Array) -> Mapping[str, Array]:
