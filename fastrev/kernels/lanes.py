@@ -24,6 +24,21 @@ def wide_registers() -> bool:
     return bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
 
 
+def align_stack(builder: Any) -> None:
+    """Begin the stack of the function at hand on a cache line.
+
+    LLVM keeps there the vectors that find no register, wherever the stack happens to begin: in
+    three processes of four each of them lies across two lines (measured: float64 normals took
+    280 to 380 cycles instead of 268).  An array of this alignment, which an empty piece of assembly
+    is said to use, has the whole stack aligned.
+    """
+    with builder.goto_entry_block():
+        room = builder.alloca(ir.ArrayType(ir.IntType(8), 64))
+        room.align = 64
+    kind = ir.FunctionType(ir.VoidType(), [room.type])
+    builder.asm(kind, "", "r", [room], True)
+
+
 def splat(builder: Any, value: Any, width: int) -> Any:
     """A vector of `width` lanes, each the value."""
     word = ir.IntType(32)
@@ -137,6 +152,21 @@ class Lanes:
         """The low halves of 64-bit integers."""
         kind = self._like(ir.IntType(32))
         return Lanes(self.builder, self.builder.trunc(self.value, kind))
+
+    def integers(self, bits: int) -> "Lanes":
+        """The same bits as a vector of integers of another width."""
+        kind = self.value.type
+        count = kind.count * kind.element.width // bits
+        many = ir.VectorType(ir.IntType(bits), count)
+        return Lanes(self.builder, self.builder.bitcast(self.value, many))
+
+    def halves(self, other: "Lanes", half: int) -> "Lanes":
+        """The low (0) or high (1) halves of two vectors of 64-bit integers, in turns."""
+        pair = [one.integers(32).value for one in (self, other)]
+        count = pair[0].type.count
+        turns = [lane // 2 * 2 + half + lane % 2 * count for lane in range(count)]
+        kind = ir.VectorType(ir.IntType(32), count)
+        return Lanes(self.builder, self.builder.shuffle_vector(*pair, ir.Constant(kind, turns)))
 
     def over(self, width: int) -> "Lanes":
         """A single number in every one of `width` lanes."""

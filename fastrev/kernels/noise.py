@@ -20,9 +20,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastrev.kernels.jit import loop, scalar
-from fastrev.kernels.lanes import Lanes, wide_registers
+from fastrev.kernels.lanes import Lanes, align_stack, wide_registers
 from fastrev.kernels.normal import normal_pair, normal_pair32, normal_pair64, uniform64
-from fastrev.kernels.philox import LOW, STREAM_LOW_BITS, philox4x32, round_keys, rounds
+from fastrev.kernels.philox import STREAM_LOW_BITS, last_round, philox4x32, round_keys, rounds
 from fastrev.kernels.weave import Stages, abreast, finished, weave
 
 _u64 = np.uint64
@@ -88,7 +88,7 @@ class _Fill:
             for k in range(self.stride)
         ]
         self.width, self.high = width, high.over(width)
-        streams = [address] if bits == 32 else [address, address | STREAM_LOW_BITS]
+        streams = [address] if bits == 32 else [address | STREAM_LOW_BITS, address]
         self.blocks = [
             [((block + call).over(width), stream.over(width)) for stream in streams]
             for call in range(calls)
@@ -104,22 +104,14 @@ class _Fill:
             for block, stream in pair
             for place in self.places
         ]
-        yield from rounds(counters, self.keys)
+        yield from rounds(counters, self.keys[:-1])
+        # float32: even and odd particles in turns; float64: low and high halves of a word
         for first, second in zip(counters[::2], counters[1::2], strict=True):
-            join = self._interleaved if self.bits == 32 else self._joined
-            out.extend(join(a, b) for a, b in zip(first, second, strict=True))
+            out.extend(self._wide(word) for word in last_round(first, second, self.keys[-1]))
         yield
 
-    def _interleaved(self, even: Lanes, odd: Lanes) -> Lanes:
-        """The low halves of two vectors in turns."""
-        kind = ir.VectorType(ir.IntType(32), self.lanes)
-        turns = [l // 2 * 2 + l % 2 * self.lanes for l in range(self.lanes)]
-        pair = (self.builder.bitcast(one.value, kind) for one in (even, odd))
-        return Lanes(self.builder, self.builder.shuffle_vector(*pair, ir.Constant(kind, turns)))
-
-    @staticmethod
-    def _joined(high: Lanes, low: Lanes) -> Lanes:
-        return high << 32 | low & LOW
+    def _wide(self, words: Lanes) -> Lanes:
+        return words if self.bits == 32 else words.integers(64)
 
     def normals(self, words: list[Lanes], out: list[list[Lanes]]) -> Stages:
         """As many normals as words, pairs in a list each."""
@@ -199,6 +191,7 @@ def _make_fill(calls: int) -> Any:
                 )
                 for s in range(PER_COUNTER * calls)
             ]
+            align_stack(builder)
             loop = _Fill(builder, args[2:], bits, calls)
             loop.emit(rows, builder.udiv(shape[2], ir.Constant(shape[2].type, loop.lanes)))
             return context.get_dummy_value()
