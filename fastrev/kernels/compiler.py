@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numba import types
 from numba.core import ir
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.ir_utils import build_definitions
 from numba.core.typed_passes import NopythonTypeInference
 
 from fastrev.kernels.jit import loop, scalar
+from fastrev.kernels.lowering import WideCompiler
 from fastrev.kernels.vmath import BY_WIDTH
 
 _ARITHMETIC = {operator.add, operator.sub, operator.mul, operator.truediv}
@@ -104,15 +104,13 @@ class OwnPrecision(FunctionPass):
         return name
 
 
-class KernelCompiler(CompilerBase):
-    """Numba's pipeline with `OwnPrecision` after type inference."""
+class KernelCompiler(WideCompiler):
+    """The pipeline of all kernels with `OwnPrecision` after type inference."""
 
-    def define_pipelines(self) -> list[Any]:
-        """One pipeline, without object mode."""
-        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+    def refine(self, manager: Any) -> None:
+        """Change the passes."""
+        super().refine(manager)
         manager.add_pass_after(OwnPrecision, NopythonTypeInference)
-        manager.finalize()
-        return [manager]
 
 
 user_scalar = functools.partial(scalar, pipeline_class=KernelCompiler)

@@ -11,15 +11,21 @@ from typing import Any
 
 import numba
 
+from fastrev.kernels.lowering import WideCompiler
+
+
+def _jit(function: Callable[..., Any], pipeline_class: Any = WideCompiler, **options: Any) -> Any:
+    return numba.njit(error_model="numpy", pipeline_class=pipeline_class, **options)(function)
+
 
 def scalar(function: Callable[..., Any], **options: Any) -> Any:
     """A function of a few floats, inlined into the loop that calls it."""
-    return numba.njit(error_model="numpy", forceinline=True, **options)(function)
+    return _jit(function, forceinline=True, **options)
 
 
 def loop(function: Callable[..., Any], **options: Any) -> Any:
     """A function with loops over arrays, free of the interpreter lock."""
-    return numba.njit(error_model="numpy", nogil=True, **options)(function)
+    return _jit(function, nogil=True, **options)
 
 
 def borrower(function: Callable[..., Any], **options: Any) -> Any:

@@ -24,21 +24,6 @@ def wide_registers() -> bool:
     return bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
 
 
-def align_stack(builder: Any) -> None:
-    """Begin the stack of the function at hand on a cache line.
-
-    LLVM keeps there the vectors that find no register, wherever the stack happens to begin: in
-    three processes of four each of them lies across two lines (measured: float64 normals took
-    280 to 380 cycles instead of 268).  An array of this alignment, which an empty piece of assembly
-    is said to use, has the whole stack aligned.
-    """
-    with builder.goto_entry_block():
-        room = builder.alloca(ir.ArrayType(ir.IntType(8), 64))
-        room.align = 64
-    kind = ir.FunctionType(ir.VoidType(), [room.type])
-    builder.asm(kind, "", "r", [room], True)
-
-
 def splat(builder: Any, value: Any, width: int) -> Any:
     """A vector of `width` lanes, each the value."""
     word = ir.IntType(32)

@@ -20,7 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastrev.kernels.jit import loop, scalar
-from fastrev.kernels.lanes import Lanes, align_stack, wide_registers
+from fastrev.kernels.lanes import Lanes, wide_registers
 from fastrev.kernels.normal import normal_pair, normal_pair32, normal_pair64, uniform64
 from fastrev.kernels.philox import STREAM_LOW_BITS, last_round, philox4x32, round_keys, rounds
 from fastrev.kernels.weave import Stages, abreast, finished, weave
@@ -191,7 +191,6 @@ def _make_fill(calls: int) -> Any:
                 )
                 for s in range(PER_COUNTER * calls)
             ]
-            align_stack(builder)
             loop = _Fill(builder, args[2:], bits, calls)
             loop.emit(rows, builder.udiv(shape[2], ir.Constant(shape[2].type, loop.lanes)))
             return context.get_dummy_value()
