@@ -37,7 +37,8 @@ def test_scores_and_correctors_have_their_own_loops():
         fr.reverse(process, process.score(mixture)), time=(1, 0), steps=50, dim=2,
         method="predictor-corrector", dtype="float64",
     )  # fmt: skip
-    assert found.vectorised and {"step", "corrector", "noise"} < {loop.role for loop in found.loops}
+    roles = {loop.role for loop in found.loops}
+    assert found.vectorised and roles == {"step", "score", "corrector", "noise"}
 
 
 def test_said_once(tmp_path, monkeypatch):

@@ -211,6 +211,17 @@ def test_overflow_edges(dtype):
         np.testing.assert_array_equal(np.isfinite(got), want, err_msg=name)
 
 
+@pytest.mark.parametrize(("dtype", "least"), [(np.float32, -60), (np.float64, -300)])
+def test_decay(dtype, least):
+    """The exponential down to a share that no sum of shares shows, and then 0."""
+    x = np.random.default_rng(1).uniform(least, 0, 2000).astype(dtype)
+    want = [mpmath.exp(mpmath.mpf(float(v))) for v in x]
+    assert ulp_error(apply("decay", x), want, dtype) <= 1.0
+    below = np.array([np.nextafter(dtype(least), dtype(-np.inf)), 3 * least, -1e9, -np.inf], dtype)
+    np.testing.assert_array_equal(apply("decay", below), 0)
+    np.testing.assert_array_equal(apply("decay", np.array([0, np.nan], dtype)), [1, np.nan])
+
+
 def test_circular_functions_of_huge_arguments_stay_bounded():
     for dtype in (np.float32, np.float64):
         x = np.array([1e15, -1e20, np.finfo(dtype).max], dtype)

@@ -52,6 +52,7 @@ _ROLES = {
     "variances": "walls",
     "evaluate": "step",
     "fill_by": "step",
+    "score": "score",
     "empirical_score": "score",
     "network_score": "score",
 }

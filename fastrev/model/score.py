@@ -1,6 +1,5 @@
 """Scores: s(x,t) = grad log p_t(x), exact or the user's own."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -98,18 +97,20 @@ class ExactScore:
 
     def as_kernel(self, dim: int) -> Kernel:
         """The score of one component by coordinate, of several tile by tile."""
+        from fastrev.kernels.scores import mixture
+
         agree(self.p0.dim, dim)
         components = self.p0.components()
         if len(components.weights) == 1 and self.full:
             return Kernel(matrix_drift(dim), schedule=self._gaussian_schedule, shape="tuple")
         if self.full:
-            return Kernel(full_score, schedule=self._full_schedule, shape="tile")
+            return Kernel(mixture.full_score, schedule=self._full_schedule, shape="tile")
         if len(components.weights) == 1:
             return Kernel(gaussian_score, schedule=self._gaussian_schedule)
         if isinstance(self.p0, Empirical):
             return self._empirical(components.means)
         return Kernel(
-            mixture_score,
+            mixture.mixture_score,
             schedule=lambda times: self._mixture_schedule(times, dim),
             shape="tile",
         )
@@ -174,85 +175,3 @@ def _inverse(covs: Array) -> Array:
 def gaussian_score(x, t, p):  # type: ignore[no-untyped-def]
     """(m - x)/v."""
     return p.slope * x + p.offset
-
-
-def _softmax_score(count, logit, gather):  # type: ignore[no-untyped-def]
-    """A tile kernel: sum_k share_k pull_k, the shares a softmax of the components' logits.
-
-    count(p)                     number of components
-    logit(x, p, k, out)          log w_k N(x; m_k, v_k) up to a constant, for each lane
-    gather(x, p, k, share, out)  adds share_k (m_k - x)/v_k to each coordinate and lane
-    """
-
-    def score(x, t, p, out, work):  # type: ignore[no-untyped-def]
-        d, width = x.shape
-        peak, total, share = work[0], work[1], work[2]
-        for l in range(width):
-            peak[l] = -math.inf
-            total[l] = 0.0
-        for k in range(count(p)):
-            logit(x, p, k, share)
-            for l in range(width):
-                peak[l] = share[l] if share[l] > peak[l] else peak[l]
-        for j in range(d):
-            for l in range(width):
-                out[j, l] = 0.0
-        for k in range(count(p)):
-            logit(x, p, k, share)
-            for l in range(width):
-                share[l] = math.exp(share[l] - peak[l])
-                total[l] += share[l]
-            gather(x, p, k, share, out)
-        for j in range(d):
-            for l in range(width):
-                out[j, l] = out[j, l] / total[l]
-
-    return score
-
-
-def _component_count(p):  # type: ignore[no-untyped-def]
-    return len(p.log_weight)
-
-
-def _component_logit(x, p, k, out):  # type: ignore[no-untyped-def]
-    weight = p.log_weight[k]
-    for l in range(len(out)):
-        out[l] = weight
-    for j in range(len(x)):
-        mean, half = p.mean[k, j], 0.5 * p.precision[k, j]
-        for l in range(len(out)):
-            away = x[j, l] - mean
-            out[l] -= half * (away * away)
-
-
-def _component_gather(x, p, k, share, out):  # type: ignore[no-untyped-def]
-    for j in range(len(x)):
-        mean, precision = p.mean[k, j], p.precision[k, j]
-        for l in range(len(share)):
-            out[j, l] += share[l] * ((mean - x[j, l]) * precision)
-
-
-def _full_logit(x, p, k, out):  # type: ignore[no-untyped-def]
-    weight = p.log_weight[k]
-    for l in range(len(out)):
-        out[l] = weight
-    for i in range(len(x)):
-        for j in range(len(x)):
-            a, b, half = p.mean[k, i], p.mean[k, j], 0.5 * p.precision[k, i, j]
-            for l in range(len(out)):
-                out[l] -= half * ((x[i, l] - a) * (x[j, l] - b))
-
-
-def _full_gather(x, p, k, share, out):  # type: ignore[no-untyped-def]
-    for j in range(len(x)):
-        for i in range(len(x)):
-            mean, precision = p.mean[k, i], p.precision[k, j, i]
-            for l in range(len(share)):
-                out[j, l] += share[l] * ((mean - x[i, l]) * precision)
-
-
-mixture_score = _softmax_score(_component_count, _component_logit, _component_gather)  # type: ignore[no-untyped-call]
-"""The score of a Gaussian mixture, its means, precisions and log weights by step."""
-
-full_score = _softmax_score(_component_count, _full_logit, _full_gather)  # type: ignore[no-untyped-call]
-"""The same with full covariances: precisions are matrices."""

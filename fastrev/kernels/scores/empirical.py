@@ -11,6 +11,7 @@ arXiv:1805.02867), so that no array of particles by points is ever held.
 import math
 
 from fastrev.kernels.matmul import LANES, ROWS, multiply, panels
+from fastrev.kernels.scores.mixture import decay
 
 CHUNK = 96
 """Points at a time: their logits are 24 kB in float32."""
@@ -77,10 +78,10 @@ def _softened(logits, peak, total, shrink):
         grew += peak[l] > shrink[l]
     if grew > 0:
         for l in range(LANES):
-            shrink[l] = math.exp(shrink[l] - peak[l])
+            shrink[l] = decay(shrink[l] - peak[l])
             total[l] = total[l] * shrink[l]
     for k in range(len(logits)):
         for l in range(LANES):
-            logits[k, l] = math.exp(logits[k, l] - peak[l])
+            logits[k, l] = decay(logits[k, l] - peak[l])
             total[l] += logits[k, l]
     return grew > 0

@@ -18,6 +18,7 @@ from fastrev.kernels.vmath.logarithm import log32, log64, log_normal32, log_norm
 BY_WIDTH = {
     "float32": {
         "exp": exponential.exp32,
+        "decay": exponential.decay32,
         "expm1": exponential.expm1_32,
         "sigmoid": exponential.sigmoid32,
         "sinh": hyperbolic.sinh32,
@@ -37,6 +38,7 @@ BY_WIDTH = {
     },
     "float64": {
         "exp": exponential.exp64,
+        "decay": exponential.decay64,
         "expm1": exponential.expm1_64,
         "sigmoid": exponential.sigmoid64,
         "sinh": hyperbolic.sinh64,

@@ -28,7 +28,9 @@ _LOG2E_32 = _f32(1.4426950408889634)
 _LN2_HI_32, _LN2_LO_32 = _f32(0.693359375), _f32(-2.12194440e-4)
 _ROUND_32 = _f32(12582912.0)  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
 _ROUND_BITS_32 = np.int32(0x4B400000)
-_EXP_MAX_32, _EXP_MIN_32 = _f32(88.73), _f32(-104.0)
+_EXP_MAX_32 = _f32(88.73)
+_EXP_MIN_32 = _f32(-176.1)  # k = -254 there, whose halves' power of two comes out as 0
+_DECAY_MIN_32 = _f32(-60.0)
 _EXPM1_MIN_32 = _f32(-20.0)
 _TINY_32 = _f32(1e-8)  # below it expm1 is x to the last bit
 
@@ -70,10 +72,23 @@ def power_of_two32(k):
 
 @scalar
 def scale32(y, k):
-    """y 2^k for k in [-252, 254]; two steps, so that k may leave the exponent's range."""
+    """y 2^k for k in [-254, 254]; two steps, so that k may leave the exponent's range."""
     half = _i32(k >> _i32(1))
     y = y * power_of_two32(half)
     return y * power_of_two32(_i32(k - half))
+
+
+@scalar
+def decay32(x):
+    """e^x for x <= 0, and 0 below 9e-27; NaN at NaN.
+
+    A term of a sum whose largest is 1.  Nothing near the subnormal numbers comes of it: one in a
+    vector costs an Intel processor some 150 cycles.
+    """
+    x = _f32(x)
+    k, r = reduce32(x)
+    y = (expm1_reduced32(r) + _f32(1.0)) * power_of_two32(k)
+    return _f32(0.0) if x < _DECAY_MIN_32 else y
 
 
 @scalar
@@ -128,7 +143,9 @@ _LOG2E_64 = _f64(1.4426950408889634)
 _LN2_HI_64, _LN2_LO_64 = _f64(0.6931471803691238), _f64(1.9082149292705877e-10)
 _ROUND_64 = _f64(6755399441055744.0)  # 1.5 * 2^52
 _ROUND_BITS_64 = np.int64(0x4338000000000000)
-_EXP_MAX_64, _EXP_MIN_64 = _f64(709.79), _f64(-745.2)
+_EXP_MAX_64 = _f64(709.79)
+_EXP_MIN_64 = _f64(-1418.2)  # k = -2046
+_DECAY_MIN_64 = _f64(-300.0)
 _EXPM1_MIN_64 = _f64(-40.0)
 _TINY_64 = _f64(1e-17)
 
@@ -170,10 +187,19 @@ def power_of_two64(k):
 
 @scalar
 def scale64(y, k):
-    """y 2^k for k in [-2044, 2046]; two steps, so that k may leave the exponent's range."""
+    """y 2^k for k in [-2046, 2046]; two steps, so that k may leave the exponent's range."""
     half = _i64(k >> _i64(1))
     y = y * power_of_two64(half)
     return y * power_of_two64(_i64(k - half))
+
+
+@scalar
+def decay64(x):
+    """e^x for x <= 0, and 0 below 5e-131; NaN at NaN."""
+    x = _f64(x)
+    k, r = reduce64(x)
+    y = (expm1_reduced64(r) + _f64(1.0)) * power_of_two64(k)
+    return _f64(0.0) if x < _DECAY_MIN_64 else y
 
 
 @scalar
