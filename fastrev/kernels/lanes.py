@@ -88,6 +88,9 @@ class Lanes:
     def __mul__(self, other: Operand) -> "Lanes":
         return self._by("mul", "fmul", other)
 
+    def __truediv__(self, other: Operand) -> "Lanes":
+        return Lanes(self.builder, self.builder.fdiv(self.value, self._of(other)))
+
     def __and__(self, other: Operand) -> "Lanes":
         return Lanes(self.builder, self.builder.and_(self.value, self._of(other)))
 
