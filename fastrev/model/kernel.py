@@ -90,10 +90,6 @@ class Terms:
     divergence: Kernel | Literal["numeric"] | None = None
 
 
-def _affine_drift(x, t, p):  # type: ignore[no-untyped-def]
-    return p.slope * x + p.offset
-
-
 def _diffusion(x, t, p):  # type: ignore[no-untyped-def]
     return p.g
 
@@ -113,10 +109,12 @@ def _remembering(affine: Callable[[Array], Affine]) -> Callable[[Array], Affine]
 def affine_terms(
     affine: Callable[[Array], Affine], noise: float = 1.0, first: float = 1.0
 ) -> Terms:
-    """The terms of a process with a drift linear in x: two multiplications and additions a step.
+    """The terms of a process with a drift linear in x: three multiply-adds a step.
 
     first   a time at which `affine` may be asked for its shape
     """
+    from fastrev.kernels.affine import affine as affine_drift
+
     law_at = _remembering(affine)  # drift and diffusion are asked for at the same times
     diffusion = Kernel(_diffusion, schedule=lambda times: {"g": law_at(times).g})
 
@@ -136,7 +134,7 @@ def affine_terms(
             rank=sample.g.shape[1] if matrix else None,
         )
     return Terms(
-        Kernel(_affine_drift, schedule=drift),
+        Kernel(affine_drift, schedule=drift),
         diffusion,
         noise=noise,
     )

@@ -97,6 +97,7 @@ class ExactScore:
 
     def as_kernel(self, dim: int) -> Kernel:
         """The score of one component by coordinate, of several tile by tile."""
+        from fastrev.kernels.affine import affine
         from fastrev.kernels.scores import mixture
 
         agree(self.p0.dim, dim)
@@ -106,7 +107,7 @@ class ExactScore:
         if self.full:
             return Kernel(mixture.full_score, schedule=self._full_schedule, shape="tile")
         if len(components.weights) == 1:
-            return Kernel(gaussian_score, schedule=self._gaussian_schedule)
+            return Kernel(affine, schedule=self._gaussian_schedule)
         if isinstance(self.p0, Empirical):
             return self._empirical(components.means)
         return Kernel(
@@ -170,8 +171,3 @@ def _inverse(covs: Array) -> Array:
     singular = np.linalg.matrix_rank(covs, hermitian=True) < covs.shape[-1]
     inverse = np.linalg.inv(np.where(singular[..., None, None], np.eye(covs.shape[-1]), covs))
     return np.where(singular[..., None, None], np.inf, inverse)
-
-
-def gaussian_score(x, t, p):  # type: ignore[no-untyped-def]
-    """(m - x)/v."""
-    return p.slope * x + p.offset
