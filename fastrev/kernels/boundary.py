@@ -15,7 +15,7 @@ import numpy as np
 
 from fastrev.kernels.intrinsics import floor_nearest
 from fastrev.kernels.jit import loop, scalar
-from fastrev.kernels.noise import first_normal, uniform_at
+from fastrev.kernels.noise import first_normal64, uniform_at
 from fastrev.kernels.philox import STREAM_BRIDGE
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
@@ -179,7 +179,6 @@ def _make_move(recipe: Recipe, build: Specialiser) -> Any:
 
 
 def _make_absorb(bridge: bool, build: Specialiser, real: Any) -> Any:
-    normal = first_normal["float64"]
 
     @build.own_scalar
     def first_touch(x, before, variance, l, address, low, high, k0, k1, walls):
@@ -197,7 +196,7 @@ def _make_absorb(bridge: bool, build: Specialiser, real: Any) -> Any:
                 counter = _u64(address + _u64(side))
                 if touched(d0, d1, v, uniform_at(low, high, counter, stream, k0, k1)):
                     counter = _u64(address + _TWO + _u64(side))
-                    n = normal(low, high, counter, stream, k0, k1)
+                    n = first_normal64(low, high, counter, stream, k0, k1)
                     u = uniform_at(low, high, counter, stream, k0, k1)
                     fraction = touching_time(d0, d1, v, n, u)
                     if fraction < soonest:

@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 
 from fastrev.kernels.jit import loop, scalar
 from fastrev.kernels.lanes import Lanes, wide_registers
-from fastrev.kernels.normal import normal_pair, normal_pair32, normal_pair64, uniform64
+from fastrev.kernels.normal import normal_pair, normal_pair64, uniform64
 from fastrev.kernels.philox import STREAM_LOW_BITS, last_round, philox4x32, round_keys, rounds
 from fastrev.kernels.weave import Stages, abreast, finished, weave
 
@@ -43,20 +43,11 @@ def _join(high, low):
 
 
 @scalar
-def _first32(low, high, block, address, k0, k1):
-    w0, w1, _, _ = philox4x32(low, high, block, address, k0, k1)
-    return normal_pair32(w0, w1)[0]
-
-
-@scalar
-def _first64(low, high, block, address, k0, k1):
+def first_normal64(low, high, block, address, k0, k1):
+    """The first float64 normal of one counter."""
     w0, w1, _, _ = philox4x32(low, high, block, address, k0, k1)
     v0, v1, _, _ = philox4x32(low, high, block, _u64(address | _LOW_BITS), k0, k1)
     return normal_pair64(_join(w0, v0), _join(w1, v1))[0]
-
-
-first_normal = {"float32": _first32, "float64": _first64}
-"""dtype -> the first normal of one counter, for the initial draw."""
 
 
 @scalar
@@ -70,12 +61,14 @@ class _Fill:
     """Emits the loop of `fill_normals`.
 
     bits    of a float
-    calls   counters of a particle, each of four words; as many rows
+    rows    normals of a particle
+    pairs   of normals that these take; calls: counters, each of four words
     lanes   floats in a vector
     """
 
-    def __init__(self, builder: Any, args: Any, bits: int, calls: int) -> None:
-        self.builder, self.bits, self.calls = builder, bits, calls
+    def __init__(self, builder: Any, args: Any, bits: int, rows: int) -> None:
+        self.builder, self.bits = builder, bits
+        self.pairs, calls = -(-rows // 2), -(-rows // PER_COUNTER)
         self.lanes = (512 if wide_registers() else 256) // bits
         low, high, block, address, k0, k1 = (Lanes(builder, value) for value in args)
         self.low = low
@@ -108,6 +101,7 @@ class _Fill:
         # float32: even and odd particles in turns; float64: low and high halves of a word
         for first, second in zip(counters[::2], counters[1::2], strict=True):
             out.extend(self._wide(word) for word in last_round(first, second, self.keys[-1]))
+        del out[2 * self.pairs :]
         yield
 
     def _wide(self, words: Lanes) -> Lanes:
@@ -159,18 +153,18 @@ class _Fill:
         self._store(out, rows, last)
 
     def _pairs(self) -> list[list[Lanes]]:
-        return [[] for _ in range(2 * self.calls)]
+        return [[] for _ in range(self.pairs)]
 
     def _store(self, out: list[list[Lanes]], rows: list[Any], index: Any) -> None:
         step = ir.Constant(index.type, self.lanes)
-        for row, z in zip(rows, (z for pair in out for z in pair), strict=True):
+        for row, z in zip(rows, (z for pair in out for z in pair), strict=False):
             place = self.builder.gep(row, [self.builder.mul(index, step)])
             place = self.builder.bitcast(place, z.value.type.as_pointer())
             self.builder.store(z.value, place).align = self.bits // 8
 
 
-def _make_fill(calls: int) -> Any:
-    """Fill the first 4 `calls` rows."""
+def _make_fill(count: int) -> Any:
+    """Fill the first rows."""
 
     @intrinsic
     def fill(typingctx, z, w, low, high, block, address, k0, k1):
@@ -189,9 +183,9 @@ def _make_fill(calls: int) -> Any:
                     array,
                     [ir.Constant(args[1].type, s), args[1], ir.Constant(args[1].type, 0)],
                 )
-                for s in range(PER_COUNTER * calls)
+                for s in range(count)
             ]
-            loop = _Fill(builder, args[2:], bits, calls)
+            loop = _Fill(builder, args[2:], bits, count)
             loop.emit(rows, builder.udiv(shape[2], ir.Constant(shape[2].type, loop.lanes)))
             return context.get_dummy_value()
 
@@ -200,7 +194,13 @@ def _make_fill(calls: int) -> Any:
     return fill
 
 
-_fill_half, _fill_whole = _make_fill(1), _make_fill(2)
+_fill_one, _fill_half, _fill_whole = map(_make_fill, (1, PER_COUNTER, BLOCK_STEPS))
+
+
+@loop
+def fill_first(z, w, low, high, block, address, k0, k1):
+    """Row 0 alone, for the initial draw."""
+    _fill_one(z, w, low, high, block, address, k0, k1)
 
 
 @loop

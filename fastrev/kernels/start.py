@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrev.kernels.noise import first_normal, uniform_at
+from fastrev.kernels.noise import fill_first, uniform_at
 from fastrev.kernels.params import make_params
 from fastrev.kernels.philox import STREAM_INITIAL
 from fastrev.kernels.recipe import Recipe
@@ -16,11 +16,14 @@ _INITIAL = _u64(STREAM_INITIAL)
 
 
 def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
-    """`start(x, low, high, j0, k0, k1, x0, done, values)`: the initial state of a tile."""
+    """`start(x, z, low, high, j0, k0, k1, x0, done, values)`: the initial state of a tile.
+
+    z is room for noise.
+    """
     if recipe.draw is None:
 
         @build.own_loop
-        def copy(x, low, high, j0, k0, k1, x0, done, values):
+        def copy(x, z, low, high, j0, k0, k1, x0, done, values):
             for j in range(x.shape[0]):
                 for l in range(x.shape[1]):
                     x[j, l] = x0[done + l, j0 + j]
@@ -29,21 +32,21 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
 
     draw = build.scalar(recipe.draw)
     uses_u, uses_v, uses_z = recipe.draw_uses
-    normal = first_normal[recipe.dtype]
     params = make_params(recipe.draw_names, [False] * len(recipe.draw_names), per_coordinate=False)
 
     @build.own_loop
-    def start(x, low, high, j0, k0, k1, x0, done, values):
+    def start(x, z, low, high, j0, k0, k1, x0, done, values):
         p = params(values, 0, 0)
         for w in range(x.shape[0]):
             j = j0 + w
             address = _u64(_INITIAL | _u64(j))
+            normals = z[0, 0]
+            if uses_z:
+                fill_first(z, 0, low, high, _ZERO, address, k0, k1)
             for l in range(x.shape[1]):
                 i = _u64(low + _u64(l))
                 u = v = 0.5
-                normal_z = real(0.0)
-                if uses_z:
-                    normal_z = normal(i, high, _ZERO, address, k0, k1)
+                normal_z = normals[l] if uses_z else real(0.0)
                 if uses_u:
                     u = uniform_at(i, high, _ONE, _INITIAL, k0, k1)
                 if uses_v:
@@ -54,8 +57,8 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
         return start
 
     @build.own_loop
-    def start_correlated(x, low, high, j0, k0, k1, x0, done, values):
-        start(x, low, high, j0, k0, k1, x0, done, values)
+    def start_correlated(x, z, low, high, j0, k0, k1, x0, done, values):
+        start(x, z, low, high, j0, k0, k1, x0, done, values)
         p = params(values, 0, 0)
         for l in range(x.shape[1]):
             u = uniform_at(_u64(low + _u64(l)), high, _ONE, _INITIAL, k0, k1)
