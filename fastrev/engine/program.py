@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrev.engine import callback, memory, threads
+from fastrev.engine import buffers, callback, memory, threads
 from fastrev.engine.lastframe import LastFrame
 from fastrev.engine.messages import KernelError, PerformanceWarning, compile_message
 from fastrev.engine.observers import observer_of
@@ -516,7 +516,7 @@ def _tile(spec: Specification, coupled: bool) -> int:
 def make_rows(spec: Specification, count: int) -> Kept:
     """Room for the rows of so many particles."""
     return Kept(
-        np.empty((len(spec.frame_steps), count, spec.dim), spec.storage),
+        buffers.empty((len(spec.frame_steps), count, spec.dim), spec.storage),
         _passages(spec, count),
     )
 
