@@ -6,6 +6,7 @@ import warnings
 import pytest
 
 import fastrev as fr
+from fastrev.kernels.lanes import wide_registers
 from fastrev.kernels.loops import Loop, _without_remainders
 
 
@@ -23,6 +24,8 @@ def test_a_kernel_that_is_vector_code_and_one_that_is_not():
     good = fr.explain(fr.SDE(choice, 0.5), steps=100)
     assert good.vectorised and {loop.role for loop in good.loops} == {"noise", "step"}
     assert all(loop.lanes >= 4 and loop.bits >= 128 for loop in good.loops)
+    if wide_registers():
+        assert {loop.bits for loop in good.loops} == {512}
     bad = fr.explain(fr.SDE(slow, 0.5), steps=100)
     told = {loop.role: loop.stopped for loop in bad.loops if not loop.vectorised}
     assert list(told) == ["step"] and "gamma" in told["step"]

@@ -9,7 +9,7 @@ import numpy as np
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
 from fastrev.model.distribution import Distribution, Empirical, agree
-from fastrev.model.kernel import Kernel, named_params
+from fastrev.model.kernel import Kernel, linear, named_params
 from fastrev.model.unrolled import matrix_drift
 
 if TYPE_CHECKING:
@@ -97,7 +97,6 @@ class ExactScore:
 
     def as_kernel(self, dim: int) -> Kernel:
         """The score of one component by coordinate, of several tile by tile."""
-        from fastrev.kernels.affine import affine
         from fastrev.kernels.scores import mixture
 
         agree(self.p0.dim, dim)
@@ -107,7 +106,7 @@ class ExactScore:
         if self.full:
             return Kernel(mixture.full_score, schedule=self._full_schedule, shape="tile")
         if len(components.weights) == 1:
-            return Kernel(affine, schedule=self._gaussian_schedule)
+            return Kernel(linear, schedule=self._gaussian_schedule)
         if isinstance(self.p0, Empirical):
             return self._empirical(components.means)
         return Kernel(

@@ -7,8 +7,6 @@ Of p, by step: log_weight (K,), with the volumes in it; mean (K, d); precision (
 
 import math
 
-from fastrev.kernels.intrinsics import fma
-
 
 def decay(x):
     """e^x for x <= 0: a share before it is divided by their sum; `vmath`'s has 0 for the smallest.
@@ -55,19 +53,19 @@ def _diagonal_logit(x, p, k, out):
     weight, mean, half = p.log_weight[k], p.mean[k, 0], -0.5 * p.precision[k, 0]
     for l in range(len(out)):
         away = mean - x[0, l]
-        out[l] = fma(half * away, away, weight)
+        out[l] = half * (away * away) + weight
     for j in range(1, len(x)):
         mean, half = p.mean[k, j], -0.5 * p.precision[k, j]
         for l in range(len(out)):
             away = mean - x[j, l]
-            out[l] = fma(half * away, away, out[l])
+            out[l] += half * (away * away)
 
 
 def _diagonal_gather(x, p, k, share, out):
     for j in range(len(x)):
         mean, precision = p.mean[k, j], p.precision[k, j]
         for l in range(len(share)):
-            out[j, l] = fma(share[l] * precision, mean - x[j, l], out[j, l])
+            out[j, l] += share[l] * ((mean - x[j, l]) * precision)
 
 
 def _full_logit(x, p, k, out):
@@ -78,7 +76,7 @@ def _full_logit(x, p, k, out):
         for j in range(len(x)):
             a, b, half = p.mean[k, i], p.mean[k, j], -0.5 * p.precision[k, i, j]
             for l in range(len(out)):
-                out[l] = fma(half * (x[i, l] - a), x[j, l] - b, out[l])
+                out[l] += half * ((x[i, l] - a) * (x[j, l] - b))
 
 
 def _full_gather(x, p, k, share, out):
@@ -86,7 +84,7 @@ def _full_gather(x, p, k, share, out):
         for i in range(len(x)):
             mean, precision = p.mean[k, i], p.precision[k, j, i]
             for l in range(len(share)):
-                out[j, l] = fma(share[l] * precision, mean - x[i, l], out[j, l])
+                out[j, l] += share[l] * ((mean - x[i, l]) * precision)
 
 
 mixture_score = _softmax_score(_diagonal_logit, _diagonal_gather)
