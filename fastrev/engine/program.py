@@ -42,14 +42,14 @@ _kernels: dict[str, Any] = {}
 """Kernels of this process by fingerprint."""
 
 
-_PIECE, _SLOW_PIECE, _LEAST_PIECE = 1 << 23, 1 << 21, 1 << 20
-"""Particle-steps that a thread does at a time, at least: five milliseconds, so that the threads'
-speeds even out and what a piece takes beside its steps is little (measured: at 1 << 21, 50 us of
-observables' numbers are 1 % of a run).  Fewer where a score may take a microsecond a step, for
-Ctrl-C waits for a piece; of a small shard fewer still, so that there are more pieces."""
+_LEAST_PIECE, _PIECE, _LONG_PIECE = 1 << 20, 1 << 21, 1 << 23
+"""Particle-steps that a thread does at a time, at least: a millisecond, so that the threads' speeds
+even out and Ctrl-C does not wait; of a small shard half, so that there are more pieces; of a large
+one five, for each brings numbers of observables (measured: 50 us, 1 % of a run), but not where a
+score may take a microsecond a step."""
 
-_PIECES = 16
-"""Pieces of a shard, at least, where they are not the least."""
+_PIECES, _MANY_PIECES = 16, 128
+"""Pieces of a shard, at least, where they are not the least; where they are long."""
 
 _NUMBERS = 1 << 23
 """Bytes that the observables of a shard's pieces may take before they are joined."""
@@ -154,9 +154,10 @@ class Program:
             return outcome
 
         per_particle = self.spec.grid.steps * self.spec.dim
-        fast = all(part.shape == "coordinate" for part in self.recipe.parts)
-        most = _PIECE if fast else _SLOW_PIECE
-        least = min(most, max(_LEAST_PIECE, shard.count * per_particle // _PIECES))
+        work_of_all = shard.count * per_particle
+        least = max(_LEAST_PIECE, min(_PIECE, work_of_all // _PIECES))
+        if all(part.shape == "coordinate" for part in self.recipe.parts):
+            least = max(least, min(_LONG_PIECE, work_of_all // _MANY_PIECES))
         bounded = shard.count * self.spec.numbers_nbytes // _NUMBERS
         ranges = pieces(shard, self.tile, max(least // per_particle, bounded))
         if self.callback is None:
