@@ -42,6 +42,10 @@ def test_no_more_is_kept_than_allowed(monkeypatch):
     assert len(buffers._free) == 3
     again = buffers.empty((1 << 20,), np.uint8)
     assert again.size == 1 << 20 and len(buffers._free) == 2
+    large = buffers.empty((5 << 19,), np.uint8)
+    del large
+    gc.collect()
+    assert [memory.size for memory in buffers._free] == [5 << 19]  # the last, for which others go
     assert buffers.empty((1 << 22,), np.float32).base is None  # more than may be kept
     small = buffers.empty((10, 3), np.float16)
     assert small.shape == (10, 3) and small.dtype == np.float16

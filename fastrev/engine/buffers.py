@@ -2,8 +2,7 @@
 
 Fresh memory costs: the system clears it, and a virtual machine may first have to ask its host for
 it (measured: a run of 10^7 particles and 100 steps took 0.37 ns a particle-step, now 0.33, as
-longer runs do).  So what a result leaves, once nothing refers to
-it, is kept for the next.
+longer runs do).  So what a result leaves, once nothing refers to it, is kept for the next.
 """
 
 import math
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 _KEPT = 1 << 28
-"""Bytes kept at most."""
+"""Bytes kept at most, the last ones."""
 _LEAST = 1 << 20
 """Less is NumPy's own affair."""
 
@@ -45,5 +44,6 @@ def _taken(nbytes: int) -> NDArray[np.uint8]:
 
 def _return(memory: NDArray[np.uint8]) -> None:
     with _lock:
-        if memory.size + sum(other.size for other in _free) <= _KEPT:
-            _free.append(memory)
+        _free.append(memory)
+        while sum(each.size for each in _free) > _KEPT:
+            del _free[0]

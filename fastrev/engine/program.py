@@ -154,10 +154,10 @@ class Program:
             return outcome
 
         per_particle = self.spec.grid.steps * self.spec.dim
-        work_of_all = shard.count * per_particle
-        least = max(_LEAST_PIECE, min(_PIECE, work_of_all // _PIECES))
+        particle_steps = shard.count * per_particle
+        least = max(_LEAST_PIECE, min(_PIECE, particle_steps // _PIECES))
         if all(part.shape == "coordinate" for part in self.recipe.parts):
-            least = max(least, min(_LONG_PIECE, work_of_all // _MANY_PIECES))
+            least = max(least, min(_LONG_PIECE, particle_steps // _MANY_PIECES))
         bounded = shard.count * self.spec.numbers_nbytes // _NUMBERS
         ranges = pieces(shard, self.tile, max(least // per_particle, bounded))
         if self.callback is None:

@@ -179,7 +179,6 @@ def _make_move(recipe: Recipe, build: Specialiser) -> Any:
 
 
 def _make_absorb(bridge: bool, build: Specialiser, real: Any) -> Any:
-
     @build.own_scalar
     def first_touch(x, before, variance, l, address, low, high, k0, k1, walls):
         """The fraction of the step at which particle l was first at a wall; where; 2 if never."""
