@@ -39,7 +39,7 @@ class QuantilesResult:
     q        (Q,) the probabilities
     n        (F,) particles
     values   (F, Q, d)
-    stderr   (F, Q, d) sqrt(q (1 - q)/n) over the density there
+    stderr   (F, Q, d) sqrt(q (1 - q)/n) over the density around
     """
 
     times: Array
@@ -119,7 +119,10 @@ EDGES = _edges()
 
 
 def _inverted(counts: Array, edges: Array, q: Array) -> tuple[Array, Array]:
-    """Where the distribution function is q, and the standard error of that, each (Q,)."""
+    """Where the distribution function is q, and the standard error of that, each (Q,).
+
+    The density in it is that between the quantiles two standard errors of q around.
+    """
     from scipy.interpolate import PchipInterpolator
 
     n = counts.sum()
@@ -127,11 +130,14 @@ def _inverted(counts: Array, edges: Array, q: Array) -> tuple[Array, Array]:
     own = slice(filled[0], filled[-1] + 2)
     x, below = edges[own], np.concatenate([[0.0], np.cumsum(counts[own.start : own.stop - 1])]) / n
     f = PchipInterpolator(x, below)
-    k = np.clip(np.searchsorted(below, q, side="left"), 1, len(x) - 1)
+    error = np.sqrt(q * (1.0 - q) / n)
+    away = np.minimum(2.0 * error, 0.5 * np.minimum(q, 1.0 - q))
+    wanted = np.stack([q - away, q, q + away])
+    k = np.clip(np.searchsorted(below, wanted, side="left"), 1, len(x) - 1)
     low, high = x[k - 1], x[k]
     for _ in range(60):
         middle = 0.5 * (low + high)
-        over = f(middle) >= q
+        over = f(middle) >= wanted
         low, high = np.where(over, low, middle), np.where(over, middle, high)
-    density = counts[own.start : own.stop - 1][k - 1] / (n * (x[k] - x[k - 1]))
-    return 0.5 * (low + high), np.sqrt(q * (1.0 - q) / n) / density
+    before, values, after = 0.5 * (low + high)
+    return values, error * (after - before) / (2.0 * away)
