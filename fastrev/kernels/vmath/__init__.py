@@ -11,6 +11,7 @@ up, in ulp of the exact result; the tests hold them.  `BY_WIDTH` maps a dtype na
 to the functions that replace those of `math`, `numpy` and `scipy.special`.
 """
 
+from fastrev.kernels.intrinsics import fma
 from fastrev.kernels.vmath import circular, error, exponential, hyperbolic, logarithm, power
 from fastrev.kernels.vmath.exponential import exp32, exp64
 from fastrev.kernels.vmath.logarithm import log32, log64, log_normal32, log_normal64
@@ -29,6 +30,7 @@ BY_WIDTH = {
         "logaddexp": logarithm.logaddexp32,
         "pow": power.pow32,
         "sqrt": power.sqrt32,
+        "fma": fma,
         "sin": circular.sin32,
         "cos": circular.cos32,
         "tan": circular.tan32,
@@ -49,6 +51,7 @@ BY_WIDTH = {
         "logaddexp": logarithm.logaddexp64,
         "pow": power.pow64,
         "sqrt": power.sqrt64,
+        "fma": fma,
         "sin": circular.sin64,
         "cos": circular.cos64,
         "tan": circular.tan64,
