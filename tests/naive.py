@@ -25,11 +25,9 @@ def philox4x32(counter, key):
 
 
 def box_muller(u, w_angle, bits):
-    """(z0, z1): the angle's two top bits are the signs, the others place it in the quadrant."""
-    low = w_angle & np.uint64(2 ** (bits - 2) - 1)
-    phi = np.pi / 2 * (low.astype(np.float64) / 2.0 ** (bits - 2))
-    # the engine's position in the quadrant is signed: the first half follows the second
-    phi = np.where(phi >= np.pi / 4, phi - np.pi / 4, phi + np.pi / 4)
+    """(z0, z1): the angle's two top bits are the signs, the low ones place it in the quadrant."""
+    fraction = {32: 23, 64: 52}[bits]
+    phi = np.pi / 2 * ((w_angle & np.uint64(2**fraction - 1)).astype(np.float64) / 2.0**fraction)
     r = np.sqrt(-2.0 * np.log(u))
     sign = [1.0 - 2.0 * ((w_angle >> np.uint64(bits - k)) & np.uint64(1)) for k in (1, 2)]
     return sign[0] * r * np.cos(phi), sign[1] * r * np.sin(phi)
@@ -42,12 +40,12 @@ def normals(ids, step, coordinate, seed, dtype="float32", stream=1):
     address = stream << 24 | coordinate
     key = (seed & 0xFFFFFFFF, seed >> 32)
     counter = (ids & MASK, ids >> np.uint64(32), np.full_like(ids, block))
-    w = philox4x32((*counter, np.full_like(ids, address)), key)
+    w = philox4x32((np.full_like(ids, address), *counter), key)
     first = 2 * (row // 2)
     if dtype == "float32":
         u = (w[first].astype(np.float64) + 0.5) * 2.0**-32
         return box_muller(u, w[first + 1], 32)[row % 2]
-    v = philox4x32((*counter, np.full_like(ids, address | 0x80000000)), key)
+    v = philox4x32((np.full_like(ids, address | 0x80000000), *counter), key)
     w = [a << np.uint64(32) | b for a, b in zip(w, v, strict=True)]
     u = ((w[first] >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     return box_muller(u, w[first + 1], 64)[row % 2]

@@ -3,7 +3,7 @@
        x <- x + a x + s z,    a = h / t,    s = sqrt(2 D |h|),    float32
 
    The work is that of fastrev: Philox4x32-10 (Salmon et al., SC11) with the counter
-   (id low, id high, block, stream) and the seed as key; four words for the four normals of four
+   (stream, id low, id high, block) and the seed as key; four words for the four normals of four
    steps, by two Box-Muller pairs whose logarithm, sine and cosine are polynomials of relative error
    2^-25; tiles of particles that stay in L1 cache over all steps.  Unlike fastrev it does one model
    and keeps the noise in registers.
@@ -105,12 +105,12 @@ INLINE vf radius(vu w)
     return root(p * f + e * -1.3862943611198906f);
 }
 
-/* Two standard normals: the angle's two top bits are the signs, the others place it within the
+/* Two standard normals: the angle's two top bits are the signs, the low ones place it within the
    quadrant at pi/4 (1 + s), whose cosine and sine are C(s^2) -/+ s S(s^2). */
 INLINE void normal_pair(vu w_radius, vu w_angle, vf *z0, vf *z1)
 {
     vf r = radius(w_radius);
-    vf s = from_signed(w_angle << 2) * 0x1p-31f;
+    vf s = (vf)((w_angle & 0x007FFFFFu) | 0x40000000u) - 3.0f;
     vf v = s * s;
     vf c = -0.0002253746206406504f * v + 0.011207419447600842f;
     c = c * v + -0.21808882057666779f;
@@ -123,19 +123,20 @@ INLINE void normal_pair(vu w_radius, vu w_angle, vf *z0, vf *z1)
     *z1 = (vf)((vu)(rc + rs) ^ (w_angle << 1 & 0x80000000u));
 }
 
-/* The words of GROUPS x LANES consecutive particles, four each. */
-INLINE void philox(uint64_t id, uint64_t block, uint64_t stream, uint64_t seed, vu w[GROUPS][4])
+/* The words of GROUPS x LANES particles of a tile, from its l-th on, four each. */
+INLINE void philox(uint64_t first, int l, uint64_t block, uint64_t stream, uint64_t seed,
+                   vu w[GROUPS][4])
 {
     const vq m0 = (vq){} + 0xD2511F53u, m1 = (vq){} + 0xCD9E8D57u;
     vq c0[2 * GROUPS], c1[2 * GROUPS], c2[2 * GROUPS], c3[2 * GROUPS];
     UNROLL for (int j = 0; j < 2 * GROUPS; j++) {
         vq lane;
-        for (int l = 0; l < LANES / 2; l++)
-            lane[l] = j / 2 * LANES + 2 * l + j % 2;
-        c0[j] = lane + id;
-        c1[j] = (vq){} + (id >> 32);
-        c2[j] = (vq){} + block;
-        c3[j] = (vq){} + stream;
+        for (int k = 0; k < LANES / 2; k++)
+            lane[k] = j / 2 * LANES + 2 * k + j % 2;
+        c0[j] = (vq){} + stream;
+        c1[j] = lane + (first + l);
+        c2[j] = (vq){} + (first >> 32); /* no tile crosses 2^32 */
+        c3[j] = (vq){} + block;
     }
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
     UNROLL for (int round = 0; round < 10; round++) {
@@ -171,7 +172,7 @@ INLINE void start_tile(float *x, const Work *work, uint64_t first)
 {
     for (int l = 0; l < TILE; l += GROUPS * LANES) {
         vu w[GROUPS][4];
-        philox(first + l, 0, STREAM_INITIAL, work->seed, w);
+        philox(first, l, 0, STREAM_INITIAL, work->seed, w);
         for (int g = 0; g < GROUPS; g++) {
             vf z0, z1;
             normal_pair(w[g][0], w[g][1], &z0, &z1);
@@ -185,7 +186,7 @@ INLINE void four_steps(float *x, const Work *work, uint64_t first, uint64_t bloc
     const float *a = work->a + 4 * block, *s = work->s + 4 * block;
     for (int l = 0; l < TILE; l += GROUPS * LANES) {
         vu w[GROUPS][4];
-        philox(first + l, block, STREAM_STEP, work->seed, w);
+        philox(first, l, block, STREAM_STEP, work->seed, w);
         UNROLL for (int g = 0; g < GROUPS; g++) {
             vf v = *(vf *)&x[l + g * LANES], z[4];
             normal_pair(w[g][0], w[g][1], &z[0], &z[1]);

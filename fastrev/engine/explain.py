@@ -122,12 +122,15 @@ def _cost(program: Program) -> float:
 
 def _noise_cost(dtype: str) -> float:
     """Nanoseconds per standard normal of one thread, the best of many."""
-    from fastrev.kernels.noise import fill_normals
+    from fastrev.kernels.noise import KEPT_WORDS, fill_normals, keep_words
 
     u64, z = np.uint64, np.empty((8, 1, 16 * 1024), dtype)
+    words = np.empty((KEPT_WORDS[dtype], z.shape[2]), u64)
+    high, stream, key = u64(0), u64(1 << 24), (u64(1), u64(2))
+    keep_words[dtype](words, u64(0), high, stream, *key)
     seconds = []
     for block in range(20):
         start = time.perf_counter()
-        fill_normals[dtype](z, 0, 8, u64(0), u64(0), u64(block), u64(1 << 24), u64(1), u64(2))
+        fill_normals(z, 0, 8, words, high, u64(block), stream, *key)
         seconds.append(time.perf_counter() - start)
     return 1e9 * min(seconds) / z.size

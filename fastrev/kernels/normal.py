@@ -9,16 +9,16 @@ which is -(e + 1 + g) in units of the last bit, and
 
 where both terms vanish at u = 1.  The bits of n turned over are those of 2 + g less one unit.
 
-float64, where P would have nineteen terms: with u = 2^-e m, m in [sqrt(1/2), sqrt(2)),
+float64, where P would have many terms: with u = 2^-e m, m in [sqrt(1/2), sqrt(2)),
 
     -2 ln u = 2 ln 2 e + s Q(s^2),   s = (m - 1)/(m + 1),
 
-of eight terms, Q(w) = -4 artanh(sqrt w)/sqrt w.  The divider works beside the multipliers
-(measured, Emerald Rapids: 256 cycles for 8 x 8 normals, 268 with P).
+of seven terms, Q(w) = -4 artanh(sqrt w)/sqrt w.  The divider works beside the multipliers
+(measured, Emerald Rapids: 5 % less time for 8 x 8 normals than with P).
 
 The angle's two top bits choose the signs of (z0, z1), which is the quadrant;
-the other thirty place phi inside it.  With s in [-1, 1) the position within
-the quadrant, phi = pi/4 (1 + s) and
+its low bits, 23 and 52, are those of a float in [2, 4), which places phi inside
+it.  With s in [-1, 1), three less than this float, phi = pi/4 (1 + s) and
 
     cos phi = C(s^2) - s S(s^2),   sin phi = C(s^2) + s S(s^2),
     C = cos(pi s/4)/sqrt(2),       S = sin(pi s/4)/(s sqrt(2)),
@@ -64,7 +64,12 @@ class _Format(NamedTuple):
     @property
     def one(self) -> int:
         """The bits of 1."""
-        return (2 ** (self.bits - self.fraction - 2) - 1) << self.fraction
+        return self.two - (1 << self.fraction)
+
+    @property
+    def two(self) -> int:
+        """The bits of 2."""
+        return 1 << (self.bits - 2)
 
 
 _F32 = _Format(
@@ -72,17 +77,16 @@ _F32 = _Format(
     fraction=23,
     shift=0,
     scale=32,
-    # 2^-25.4, 2^-25, 2^-28
+    # 2^-22.6, 2^-25, 2^-28
     p=(
-        0.38629433512687683,
-        0.24999642372131348,
-        -0.08342515677213669,
-        0.03035063110291958,
-        -0.016850825399160385,
-        -0.006360678467899561,
-        -0.01965121552348137,
-        -0.013248619623482227,
-        -0.005629352293908596,
+        0.38629451394081116,
+        0.2500188648700714,
+        -0.08295495808124542,
+        0.034102652221918106,
+        -0.0021520026493817568,
+        0.024903077632188797,
+        0.017181143164634705,
+        0.009343971498310566,
     ),
     c=(0.7071067690849304, -0.21808882057666779, 0.011207419447600842, -0.0002253746206406504),
     s=(0.5553603768348694, -0.057095643132925034, 0.0017606966430321336, -2.5420808015041985e-05),
@@ -92,16 +96,15 @@ _F64 = _Format(
     fraction=52,
     shift=11,
     scale=53,
-    # 2^-58.2; 2^-54, 2^-58
+    # 2^-52; 2^-54, 2^-58
     p=(
-        -4.0,
-        -1.333333333333353,
-        -0.7999999999860468,
-        -0.5714285752128336,
-        -0.44444394113452096,
-        -0.36367263360458657,
-        -0.3062505629672838,
-        -0.2961942072131056,
+        -4.000000000000001,
+        -1.3333333333310584,
+        -0.8000000012348323,
+        -0.5714283204221534,
+        -0.4444686909503581,
+        -0.3624386886243043,
+        -0.3367531994136098,
     ),
     c=(
         0.7071067811865475,
@@ -177,7 +180,8 @@ def normal_pair(w_radius: Lanes, w_angle: Lanes, bits: int, out: list[Lanes]) ->
     found: list[Lanes] = []
     yield from _radius(w_radius, form, found)
     yield
-    s = (w_angle << 2).signed_to_float() * 2.0 ** (1 - bits)
+    place = w_angle & (2**form.fraction - 1) | form.two
+    s = place.float_of_bits() - 3.0
     v = s * s
     yield
     yield from _polynomial(v, form.c, found)
@@ -185,8 +189,7 @@ def normal_pair(w_radius: Lanes, w_angle: Lanes, bits: int, out: list[Lanes]) ->
     yield from _polynomial(v, form.s, found)
     yield
     r, c, q = found
-    # r c -/+ r s q: an add more than fma would take, on units that fma leaves idle
-    rc, rs = r * c, r * (s * q)
+    rc, rs = r * c, r * s * q
     sign = 1 << (bits - 1)
     out.append(((rc - rs).bits() ^ (w_angle & sign)).float_of_bits())
     out.append(((rc + rs).bits() ^ ((w_angle << 1) & sign)).float_of_bits())

@@ -10,8 +10,10 @@ rubbish: a 32 x 32 -> 64 multiply (`vpmuludq`) reads low halves only and its
 result holds both halves of the product, so a round is two multiplies, two
 shifts and two three-way xors with no shuffles.
 
-A counter is (id low, id high, block, stream | coordinate), the key the 64-bit
-seed.  So every random number has an address, and nothing is drawn in order.
+A counter is (stream | coordinate, id low, id high, block), the key the 64-bit
+seed.  So every random number has an address, and nothing is drawn in order.  In
+this order of the words particle and block do not meet in a product before the
+fourth round: what the first three make of a particle serves all its blocks.
 """
 
 from numba import types
@@ -25,6 +27,8 @@ _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 LOW = 0xFFFFFFFF
 """The low half of a 64-bit lane."""
+
+Words = list[Lanes]
 
 STREAM_INITIAL = 0x00000000
 """Stream of the initial draw (the top byte of the last counter word)."""
@@ -48,7 +52,7 @@ def round_keys(k0: Lanes, k1: Lanes) -> list[tuple[Lanes, Lanes]]:
 
 
 def rounds(counters: list[list[Lanes]], keys: list[tuple[Lanes, Lanes]]) -> Stages:
-    """Make words of counters [c0, c1, c2, c3] of 64 bits, in place, one round a stage.
+    """Make words of counters [c0, c1, c2, c3] of 64 bits, in place, a round of one a stage.
 
     A round is a chain of dependent multiplies: several counters side by side keep the
     multipliers busy.
@@ -58,11 +62,35 @@ def rounds(counters: list[list[Lanes]], keys: list[tuple[Lanes, Lanes]]) -> Stag
             p0, p1 = _products(counter)
             _, c1, _, c3 = counter
             counter[:] = (p1 >> 32) ^ c1 ^ k0, p1, (p0 >> 32) ^ c3 ^ k1, p0
-        yield
+            yield
 
 
 def _products(counter: list[Lanes]) -> tuple[Lanes, Lanes]:
     return (counter[0] & LOW) * _M0, (counter[2] & LOW) * _M1
+
+
+def of_particle(stream: Lanes, low: Lanes, high: Lanes, keys: list[tuple[Lanes, Lanes]]) -> Words:
+    """What three rounds make of a particle: of c0 the half that is not the block's, c1, of c2."""
+    c0 = (high & LOW) * _M1 >> 32 ^ low ^ keys[0][0]
+    p0 = (c0 & LOW) * _M0
+    c2 = p0 >> 32 ^ (stream & LOW) * _M0 ^ keys[1][1]
+    p1 = (c2 & LOW) * _M1
+    return [p1 >> 32, p1, p0]
+
+
+def of_block(stream: Lanes, high: Lanes, block: Lanes, keys: list[tuple[Lanes, Lanes]]) -> Words:
+    """What they make of a block: of c0, of c2, c3."""
+    c2 = (stream & LOW) * _M0 >> 32 ^ block ^ keys[0][1]
+    p1 = (c2 & LOW) * _M1
+    c0 = p1 >> 32 ^ (high & LOW) * _M1 ^ keys[1][0]
+    p0 = (c0 & LOW) * _M0
+    return [p1 ^ keys[2][0], p0 >> 32 ^ keys[2][1], p0]
+
+
+def after_three(particle: Words, block: Words) -> Words:
+    """The words after three rounds."""
+    (a, c1, b), (c, d, c3) = particle, block
+    return [a ^ c, c1, b ^ d, c3]
 
 
 def last_round(first: list[Lanes], second: list[Lanes], key: tuple[Lanes, Lanes]) -> list[Lanes]:

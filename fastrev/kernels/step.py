@@ -7,7 +7,7 @@ import numpy as np
 from fastrev.kernels.advance import make_advance, make_variances
 from fastrev.kernels.boundary import make_begin, make_bound
 from fastrev.kernels.jit import loop
-from fastrev.kernels.noise import BLOCK_STEPS, PER_COUNTER, fill_normals
+from fastrev.kernels.noise import BLOCK_STEPS, PER_COUNTER, fill_normals, keep_words
 from fastrev.kernels.philox import STREAM_CORRECTOR, STREAM_STEP
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
@@ -17,32 +17,47 @@ _STEP, _CORRECTOR = _u64(STREAM_STEP), _u64(STREAM_CORRECTOR)
 _PER_BLOCK = BLOCK_STEPS // PER_COUNTER
 
 
-def make_refill(recipe: Recipe, build: Specialiser) -> Any:
-    """`refill(z, after, i0, steps, low, high, j0, k0, k1)`: the noise of eight steps from i0 on, or
-    of so many as are left.
+def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
+    """`prepare(noises, low, high, j0, k0, k1)`, before the first step, and
+    `refill(noises, i0, steps, high, j0, k0, k1)`: the noise of eight steps from i0 on, or of so
+    many as are left.
 
-    z (8, w, B) is that of the steps, after (8 repeats, w, B) that of their correctors; B, a whole
-    multiple of `noise.WHOLE`, may be more than the tile's particles.
+    noises   z (8, w, B) of the steps, after (8 repeats, w, B) of their correctors, and the words
+             that `noise.keep_words` keeps for these and those, (w, rows, B) each; B, a whole
+             multiple of `noise.WHOLE`, may be more than the tile's particles
     """
     noisy, corrected = recipe.noisy, recipe.corrected
-    fill = fill_normals[recipe.dtype]
+    keep = keep_words[recipe.dtype]
 
     @build.own_loop
-    def refill(z, after, i0, steps, low, high, j0, k0, k1):
+    def prepare(noises, low, high, j0, k0, k1):
+        _, _, words, words_after = noises
+        if noisy:
+            for w in range(len(words)):
+                keep(words[w], low, high, _u64(_STEP | _u64(j0 + w)), k0, k1)
+        if corrected:
+            for w in range(len(words_after)):
+                keep(words_after[w], low, high, _u64(_CORRECTOR | _u64(j0 + w)), k0, k1)
+
+    @build.own_loop
+    def refill(noises, i0, steps, high, j0, k0, k1):
+        z, after, words, words_after = noises
         number = i0 // BLOCK_STEPS
         if noisy:
             block = _u64(number * _PER_BLOCK)
-            for w in range(z.shape[1]):
-                fill(z, w, steps, low, high, block, _u64(_STEP | _u64(j0 + w)), k0, k1)
+            for w in range(len(words)):
+                address = _u64(_STEP | _u64(j0 + w))
+                fill_normals(z, w, steps, words[w], high, block, address, k0, k1)
         if corrected:
             repeats = len(after) // BLOCK_STEPS
             for r in range(repeats):
                 block = _u64((number * repeats + r) * _PER_BLOCK)
                 part = after[r * BLOCK_STEPS : (r + 1) * BLOCK_STEPS]
-                for w in range(after.shape[1]):
-                    fill(part, w, steps, low, high, block, _u64(_CORRECTOR | _u64(j0 + w)), k0, k1)
+                for w in range(len(words_after)):
+                    address = _u64(_CORRECTOR | _u64(j0 + w))
+                    fill_normals(part, w, steps, words_after[w], high, block, address, k0, k1)
 
-    return refill
+    return prepare, refill
 
 
 @loop
@@ -58,7 +73,7 @@ def make_step(recipe: Recipe, build: Specialiser, real: Any) -> tuple[Any, Any]:
     a tile, in place.
 
     tau      (B,) time of absorption, infinite for none
-    noises   z and after, of `make_refill`
+    noises   of `make_refill`
     rooms    s (stages w, B), work (5, B); before and variance (w, B) where walls absorb
     address  low and high word of the first particle's id, and the key's two words
     clock    t (S+1,), h (S,), root (S,)
@@ -73,7 +88,7 @@ def make_step(recipe: Recipe, build: Specialiser, real: Any) -> tuple[Any, Any]:
 
     @build.own_scalar  # inlined: as a call, counting references to its arrays costs 3 %
     def step(x, tau, noises, rooms, i, j0, address, clock, c, corrector, tables, walls):
-        z, after = noises
+        z, after, _, _ = noises
         s, work, before, variance = rooms
         low, high, k0, k1 = address
         t, h, root = clock

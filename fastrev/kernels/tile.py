@@ -61,7 +61,7 @@ _ROLES = {
 
 def _roles(build: Specialiser, recipe: Recipe) -> list[tuple[str, Any]]:
     """The functions whose loops take the time, by what they do; a user's own by their names."""
-    found = [("noise", fill_normals[recipe.dtype])] if recipe.noisy or recipe.corrected else []
+    found = [("noise", fill_normals)] if recipe.noisy or recipe.corrected else []
     for function in build.loops:
         name = function.py_func.__qualname__.rpartition(".")[2].removesuffix(f"_{build.tag}")
         own = str(function.py_func.__module__).startswith("fastrev.kernels.")
@@ -102,7 +102,7 @@ def _make_run(
     range of a particle with such a coordinate, -1 for none, and how many particles were marked.
     """
     allocate, cut = make_workspace(recipe, build)
-    refill = make_refill(recipe, build)
+    prepare, refill = make_refill(recipe, build)
     begin, step = steps
     walled, absorbing, marked = bool(recipe.boundary), recipe.absorbing, recipe.marked
 
@@ -135,7 +135,7 @@ def _make_run(
         count_steps = len(clock[1])
         k0, k1 = _u64(seed & _LOW), _u64(seed >> _HALF)
         repeats = corrector[2]
-        space = allocate(width, tile, repeats)
+        spaces = allocate(width, tile, repeats)
         lost, first_bad, marks = 0, -1, 0
         zero = np.int64(0)  # a literal 0 is a type of its own: what takes it compiles twice
         done = q0 = zero
@@ -144,7 +144,7 @@ def _make_run(
             low, high = _u64(identity & _LOW), _u64(identity >> _HALF)
             # a tile ends where the low word would overflow: its ids share the high word
             size = min(tile, count - done, np.int64(_LOW - low) + 1)
-            x, tau, noises, rooms = cut(space, width, size, repeats)
+            x, tau, noises, rooms = cut(spaces, width, size, repeats)
             q1 = q0
             while q1 < len(kept) and kept[q1] < done + size:
                 q1 += 1
@@ -156,6 +156,7 @@ def _make_run(
                     begin(x, tau, j0, times[0], walls)
                 if marked:
                     rooms[1][4] = 0
+                prepare(noises, low, high, j0, k0, k1)
                 k = zero
                 for i in range(count_steps + 1):
                     if k < len(due) and due[k] == i:
@@ -167,8 +168,7 @@ def _make_run(
                     if i == count_steps:
                         break
                     if i % BLOCK_STEPS == 0:
-                        left = count_steps - i
-                        refill(noises[0], noises[1], i, left, low, high, j0, k0, k1)
+                        refill(noises, i, count_steps - i, high, j0, k0, k1)
                     step(
                         x, tau, noises, rooms, i, j0, (low, high, k0, k1), clock, c, corrector,
                         tables, walls,

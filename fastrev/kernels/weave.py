@@ -17,18 +17,23 @@ def finished(stages: Stages) -> None:
         pass
 
 
-def abreast(*computations: Stages) -> Stages:
-    """One stage of each computation is a stage."""
-    running = list(computations)
-    while running:
+def staggered(*computations: Stages) -> Stages:
+    """One stage of each computation is a stage; each begins one stage after the one before it.
+
+    What all of them do at one point, such as a square root, is then not wanted at once.
+    """
+    waiting, running = list(computations), list[Stages]()
+    while waiting or running:
+        running += waiting[:1]
+        del waiting[:1]
         running = [one for one in running if next(one, _END) is not _END]
         yield
 
 
 def weave(first: Stages, second: Stages) -> None:
-    """Emit two computations in turns, two stages of the first for one of the second."""
+    """Emit two computations in turns, three stages of the first for one of the second."""
     left = right = True
     while left or right:
-        for _ in range(2):
+        for _ in range(3):
             left = left and next(first, _END) is not _END
         right = right and next(second, _END) is not _END

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.jit import scalar
-from fastrev.kernels.noise import BLOCK_STEPS, WHOLE
+from fastrev.kernels.noise import BLOCK_STEPS, KEPT_WORDS, WHOLE
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.view import view
@@ -18,7 +18,7 @@ def whole(size):
 
 
 def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
-    """`allocate(width, tile, repeats)` and `cut(space, width, size, repeats)`.
+    """`allocate(width, tile, repeats)` and `cut(spaces, width, size, repeats)`.
 
     cut gives x (w, B), tau (B,), the noises of `step.make_refill`, whose rows may be longer, the
     rooms of `make_step`; what a recipe does not use is some other room.  Every array is
@@ -28,20 +28,28 @@ def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
     rank = recipe.rank if recipe.by_tuple else 0
     corrected, absorbing = recipe.corrected, recipe.absorbing
     room = _make_room(np.dtype(recipe.dtype).type, build)
+    room_of_words = _make_room(np.uint64, build)
+    kept = KEPT_WORDS[recipe.dtype]
 
     @build.own_loop
     def allocate(width, tile, repeats):
-        noises = BLOCK_STEPS * (max(rank, width) + repeats * width)
-        return room(noises * whole(tile) + (width * (3 + stages) + 5) * tile)
+        ranks = max(rank, width)
+        noises = BLOCK_STEPS * (ranks + repeats * width)
+        numbers = room(noises * whole(tile) + (width * (3 + stages) + 5) * tile)
+        return numbers, room_of_words((ranks + width) * kept * whole(tile))
 
     @build.own_loop
-    def cut(space, width, size, repeats):
+    def cut(spaces, width, size, repeats):
+        space, words_space = spaces
         ranks = rank if rank else width  # noises of a particle, or of the coordinates at hand
         length = whole(size)
         z = view(space, 0, (BLOCK_STEPS, ranks, length))
         first = after_start = z.size
         after = z
+        words = view(words_space, 0, (ranks, kept, length))
+        words_after = words
         if corrected:
+            words_after = view(words_space, words.size, (width, kept, length))
             after = view(space, after_start, (repeats * BLOCK_STEPS, width, length))
             first += after.size
         x = view(space, first, (width, size))
@@ -52,7 +60,8 @@ def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
             first += x.size + rooms.size + work.size
             before = view(space, first, (width, size))
             variance = view(space, first + before.size, (width, size))
-        return x, work[3], (z, after), (rooms, work, before, variance)
+        noises = z, after, words, words_after
+        return x, work[3], noises, (rooms, work, before, variance)
 
     return allocate, cut
 
