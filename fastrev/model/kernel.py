@@ -90,14 +90,14 @@ class Terms:
     divergence: Kernel | Literal["numeric"] | None = None
 
 
-def multiply_add(a, b, c):  # type: ignore[no-untyped-def]
+def multiply_add(a: Any, b: Any, c: Any) -> Any:
     """a b + c; in compiled code with one rounding."""
     return a * b + c
 
 
 def linear(x, t, p):  # type: ignore[no-untyped-def]
     """slope x + offset: the drift of a linear process, the score of a Gaussian."""
-    return multiply_add(p.slope, x, p.offset)  # type: ignore[no-untyped-call]
+    return multiply_add(p.slope, x, p.offset)
 
 
 def _diffusion(x, t, p):  # type: ignore[no-untyped-def]

@@ -18,7 +18,7 @@ import numpy as np
 
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
-from fastrev.model.kernel import Affine, Kernel, Terms, affine_terms
+from fastrev.model.kernel import Affine, Kernel, Terms, affine_terms, multiply_add
 
 
 class HasTerms(Protocol):
@@ -49,7 +49,7 @@ class HasKernel(Protocol):
 
 def reverse_drift(f, pull, c):  # type: ignore[no-untyped-def]
     """f - c (div a + a s), with c = (1 + eta^2)/2."""
-    return f - c * pull
+    return multiply_add(-c, pull, f)
 
 
 @dataclass(frozen=True)
