@@ -57,8 +57,9 @@ def error_of(number: int) -> BaseException | None:
     ctypes.c_double,
 )
 def _call_back(number, x, out, d, count, itemsize, t):
-    """Nothing may be raised into compiled code: an error is kept, and what follows is skipped."""
+    """Nothing may be raised into compiled code: an error is kept, and what follows is 0."""
     if number in _errors or number not in _callables:
+        ctypes.memset(out, 0, count * d * itemsize)
         return
     try:
         given, wanted = (
@@ -72,6 +73,7 @@ def _call_back(number, x, out, d, count, itemsize, t):
         _callables[number](given, t, wanted)
     except BaseException as error:
         _errors[number] = error
+        ctypes.memset(out, 0, count * d * itemsize)
 
 
 llvmlite.binding.add_symbol(_SYMBOL, ctypes.cast(_call_back, ctypes.c_void_p).value)
@@ -96,7 +98,4 @@ def _call(typingctx, number, x, out, t):
 
 def batched_score(x, t, p, out, work):
     """Call with the tile as it lies; p.number says whom."""
-    for j in range(len(x)):
-        for l in range(x.shape[1]):
-            out[j, l] = 0.0
     _call(np.int64(p.number), x, out, np.float64(t))
