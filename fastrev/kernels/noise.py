@@ -291,7 +291,7 @@ _fill_one = _make_fill(1, False)
 @loop
 def fill_first(z, w, low, high, block, address, k0, k1):
     """Row 0 alone, for the initial draw."""
-    _fill_one(z, w, _u64(low), high, block, address, k0, k1)
+    _fill_one(z, w, low, high, block, address, k0, k1)
 
 
 @loop

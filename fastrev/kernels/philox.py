@@ -31,7 +31,7 @@ LOW = 0xFFFFFFFF
 Words = list[Lanes]
 
 STREAM_INITIAL = 0x00000000
-"""Stream of the initial draw (the top byte of the last counter word)."""
+"""Stream of the initial draw (the top byte of the first counter word)."""
 STREAM_STEP = 0x01000000
 """Stream of the step noise."""
 STREAM_CORRECTOR = 0x02000000

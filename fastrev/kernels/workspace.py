@@ -36,7 +36,8 @@ def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
         ranks = max(rank, width)
         noises = BLOCK_STEPS * (ranks + repeats * width)
         numbers = room(noises * whole(tile) + (width * (3 + stages) + 5) * tile)
-        return numbers, room_of_words((ranks + width) * kept * whole(tile))
+        coordinates = ranks + width if corrected else ranks
+        return numbers, room_of_words(coordinates * kept * whole(tile))
 
     @build.own_loop
     def cut(spaces, width, size, repeats):

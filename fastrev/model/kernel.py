@@ -119,7 +119,7 @@ def _remembering(affine: Callable[[Array], Affine]) -> Callable[[Array], Affine]
 def affine_terms(
     affine: Callable[[Array], Affine], noise: float = 1.0, first: float = 1.0
 ) -> Terms:
-    """The terms of a process with a drift linear in x: two multiplications and additions a step.
+    """The terms of a process with a drift linear in x: three multiply-adds a step.
 
     first   a time at which `affine` may be asked for its shape
     """

@@ -58,22 +58,21 @@ def error_of(number: int) -> BaseException | None:
 )
 def _call_back(number, x, out, d, count, itemsize, t):
     """Nothing may be raised into compiled code: an error is kept, and what follows is 0."""
-    if number in _errors or number not in _callables:
-        ctypes.memset(out, 0, count * d * itemsize)
-        return
     try:
-        given, wanted = (
-            np.frombuffer(
-                (ctypes.c_char * (count * d * itemsize)).from_address(p), dtype=f"f{itemsize}"
+        if number in _callables and number not in _errors:
+            given, wanted = (
+                np.frombuffer(
+                    (ctypes.c_char * (count * d * itemsize)).from_address(p), dtype=f"f{itemsize}"
+                )
+                .reshape(d, count)
+                .T
+                for p in (x, out)
             )
-            .reshape(d, count)
-            .T
-            for p in (x, out)
-        )
-        _callables[number](given, t, wanted)
+            _callables[number](given, t, wanted)
+            return
     except BaseException as error:
         _errors[number] = error
-        ctypes.memset(out, 0, count * d * itemsize)
+    ctypes.memset(out, 0, count * d * itemsize)
 
 
 llvmlite.binding.add_symbol(_SYMBOL, ctypes.cast(_call_back, ctypes.c_void_p).value)
