@@ -47,7 +47,7 @@ def normals(ids, step, coordinate, seed, dtype="float32", stream=1):
         return box_muller(u, w[first + 1], 32)[row % 2]
     v = philox4x32((np.full_like(ids, address | 0x80000000), *counter), key)
     w = [a << np.uint64(32) | b for a, b in zip(w, v, strict=True)]
-    u = ((w[first] >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    u = (w[first].astype(np.float64) + 0.5) * 2.0**-64
     return box_muller(u, w[first + 1], 64)[row % 2]
 
 

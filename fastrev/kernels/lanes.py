@@ -4,6 +4,7 @@ A function of `Lanes` emits the instructions of its formula, for one number or f
 them, lane by lane.
 """
 
+from collections.abc import Sequence
 from typing import Any, Union
 
 import llvmlite.binding
@@ -114,6 +115,40 @@ class Lanes:
     def sqrt(self) -> "Lanes":
         """The square root, correctly rounded."""
         return Lanes(self.builder, exact(self.builder, "sqrt", self.value))
+
+    def of_table(self, table: Sequence[float]) -> "Lanes":
+        """table[k], k the lowest bits of 64-bit integers; a table of sixteen float64."""
+        kind = self.value.type
+        width = kind.count if isinstance(kind, ir.VectorType) else 1
+        if 2 * width == len(table):
+            return self._of_registers(table)
+        number, word = ir.DoubleType(), ir.IntType(32)
+        values = ir.Constant(ir.ArrayType(number, len(table)), list(table))
+        place = cgutils.global_constant(self.builder, "table", values)
+        index = (self & (len(table) - 1)).value
+
+        def load(k: Any) -> Any:
+            return self.builder.load(self.builder.gep(place, [ir.Constant(word, 0), k]))
+
+        if width == 1:
+            return Lanes(self.builder, load(index))
+        value = ir.Constant(ir.VectorType(number, width), ir.Undefined)
+        for lane in (ir.Constant(word, lane) for lane in range(width)):
+            one = load(self.builder.extract_element(index, lane))
+            value = self.builder.insert_element(value, one, lane)
+        return Lanes(self.builder, value)
+
+    def _of_registers(self, table: Sequence[float]) -> "Lanes":
+        """Of a table that takes two vectors: one instruction, which sees the lowest bits alone."""
+        integers, width = self.value.type, self.value.type.count
+        kind = ir.VectorType(ir.DoubleType(), width)
+        low, high = (ir.Constant(kind, list(part)) for part in (table[:width], table[width:]))
+        function = cgutils.get_or_insert_function(
+            self.builder.module,
+            ir.FunctionType(kind, [kind, integers, kind]),
+            "llvm.x86.avx512.vpermi2var.pd.512",
+        )
+        return Lanes(self.builder, self.builder.call(function, [low, self.value, high]))
 
     def bits(self) -> "Lanes":
         """The bits of floats, as integers of their width."""
