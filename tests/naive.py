@@ -25,12 +25,12 @@ def philox4x32(counter, key):
 
 
 def box_muller(u, w_angle, bits):
-    """(z0, z1): the angle's two top bits are the signs, the low ones place it in the quadrant."""
+    """(z0, z1): the angle's top bit is their sign, its low ones place it in the half circle."""
     fraction = {32: 23, 64: 52}[bits]
-    phi = np.pi / 2 * ((w_angle & np.uint64(2**fraction - 1)).astype(np.float64) / 2.0**fraction)
-    r = np.sqrt(-2.0 * np.log(u))
-    sign = [1.0 - 2.0 * ((w_angle >> np.uint64(bits - k)) & np.uint64(1)) for k in (1, 2)]
-    return sign[0] * r * np.cos(phi), sign[1] * r * np.sin(phi)
+    place = (w_angle & np.uint64(2**fraction - 1)).astype(np.float64)
+    phi = np.pi * (place / 2.0**fraction - 0.5)
+    r = np.sqrt(-2.0 * np.log(u)) * (1.0 - 2.0 * (w_angle >> np.uint64(bits - 1)))
+    return r * np.cos(phi), r * np.sin(phi)
 
 
 def normals(ids, step, coordinate, seed, dtype="float32", stream=1):
