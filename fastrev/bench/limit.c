@@ -4,9 +4,9 @@
 
    The work is that of fastrev: Philox4x32-10 (Salmon et al., SC11) with the counter
    (stream, id low, id high, block) and the seed as key; four words for the four normals of four
-   steps, by two Box-Muller pairs whose logarithm, sine and cosine are polynomials of relative error
-   2^-25; tiles of particles that stay in L1 cache over all steps.  Unlike fastrev it does one model
-   and keeps the noise in registers.
+   steps, by two Box-Muller pairs whose logarithm, sine and cosine are polynomials with errors of
+   2^-23 to 2^-28; tiles of particles that stay in L1 cache over all steps.  Unlike fastrev it does
+   one model and keeps the noise in registers.
 
    A vector holds LANES floats, or half as many 64-bit lanes whose low halves are Philox's words: a
    32 x 32 -> 64 multiply reads low halves only, and its result holds both halves of the product.
@@ -88,39 +88,40 @@ INLINE vf root(vf x)
 
 INLINE vf from_signed(vu w) { return __builtin_convertvector((vi)w, vf); }
 
-/* sqrt(-2 ln u); -2 ln(1 + f) = f (-2 + f P(f)) on [sqrt(1/2) - 1, sqrt(2) - 1] */
+/* sqrt(-2 ln u) over sqrt(2 ln 2 2^-23): the bits of 1 less those of u are n, and with
+   u = 2^e (2 + g), -1 < g <= 0, the bits of n turned over are those of 2 + g less one unit:
+   -2 ln u = 2 ln 2 2^-23 (n + g P(g)) */
 INLINE vf radius(vu w)
 {
-    vu shifted = (vu)unit(w) - (0x3F3504F3u + ((uint32_t)UNIT << 23));
-    vf e = from_signed((vu)((vi)shifted >> 23));
-    vf f = (vf)((shifted & 0x007FFFFFu) + 0x3F3504F3u) - 1.0f;
-    vf p = -0.17469687759876251f * f + 0.2861505150794983f;
-    p = p * f + -0.2983595430850983f;
-    p = p * f + 0.3314101696014404f;
-    p = p * f + -0.3992414474487305f;
-    p = p * f + 0.5000351071357727f;
-    p = p * f + -0.6666790246963501f;
-    p = p * f + 0.9999998211860657f;
-    p = p * f + -2.0f;
-    return root(p * f + e * -1.3862943611198906f);
+    vu n = 0x3F800000u + ((uint32_t)UNIT << 23) - (vu)unit(w);
+    vf g = (vf)((n & 0x007FFFFFu) ^ 0x3FFFFFFFu) - 1.99999988079071044921875f;
+    vf p = 55947.60546875f * g + 101999.2109375f;
+    p = p * g + 148135.1875f;
+    p = p * g + -14673.55078125f;
+    p = p * g + 205806.375f;
+    p = p * g + -502058.875f;
+    p = p * g + 1512883.625f;
+    p = p * g + 2337507.25f;
+    return root(p * g + from_signed(n));
 }
 
-/* Two standard normals: the angle's two top bits are the signs, the low ones place it within the
-   quadrant at pi/4 (1 + s), whose cosine and sine are C(s^2) -/+ s S(s^2). */
+/* Two standard normals: the angle's top bit is their sign, the low ones place it in the half circle
+   at pi s/2, whose cosine and sine, with the factor that the radius lacks, are C(s^2), s S(s^2). */
 INLINE void normal_pair(vu w_radius, vu w_angle, vf *z0, vf *z1)
 {
-    vf r = radius(w_radius);
+    vf r = (vf)((vu)radius(w_radius) ^ (w_angle & 0x80000000u));
     vf s = (vf)((w_angle & 0x007FFFFFu) | 0x40000000u) - 3.0f;
     vf v = s * s;
-    vf c = -0.0002253746206406504f * v + 0.011207419447600842f;
-    c = c * v + -0.21808882057666779f;
-    c = c * v + 0.7071067690849304f;
-    vf q = -2.5420808015041985e-05f * v + 0.0017606966430321336f;
-    q = q * v + -0.057095643132925034f;
-    q = q * v + 0.5553603768348694f;
-    vf rc = r * c, rs = r * (s * q);
-    *z0 = (vf)((vu)(rc - rs) ^ (w_angle & 0x80000000u));
-    *z1 = (vf)((vu)(rc + rs) ^ (w_angle << 1 & 0x80000000u));
+    vf c = 3.488062816359161e-07f * v + -8.459892342216335e-06f;
+    c = c * v + 0.00010311432561138645f;
+    c = c * v + -0.0005015240167267621f;
+    c = c * v + 0.0004065207904204726f;
+    vf q = 6.135430652420837e-08f * v + -1.8994960555573925e-06f;
+    q = q * v + 3.23951717291493e-05f;
+    q = q * v + -0.00026259760488756f;
+    q = q * v + 0.0006385613814927638f;
+    *z0 = r * c;
+    *z1 = r * s * q;
 }
 
 /* The words of GROUPS x LANES particles of a tile, from its l-th on, four each. */
