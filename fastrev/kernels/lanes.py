@@ -92,6 +92,9 @@ class Lanes:
     def __truediv__(self, other: Operand) -> "Lanes":
         return Lanes(self.builder, self.builder.fdiv(self.value, self._of(other)))
 
+    def __neg__(self) -> "Lanes":
+        return Lanes(self.builder, self.builder.fneg(self.value))
+
     def __and__(self, other: Operand) -> "Lanes":
         return Lanes(self.builder, self.builder.and_(self.value, self._of(other)))
 

@@ -5,10 +5,9 @@
 float32: with u = 2^e (2 + g), g in (-1, 0], the bits of 1 less those of u are an integer n,
 which is -(e + 1 + g) in units of the last bit, and
 
-    -2 ln u = 2 ln 2 (n + g P(g)),
+    -2 ln u = 2 ln 2 n + g P(g),
 
 where both terms vanish at u = 1.  The bits of n turned over are those of 2 + g less one unit.
-r is found without the factor 2 ln 2, whose root is in the coefficients of the angle.
 
 float64, where P would have many terms: u = 2^-(e + 1) f with f in (1, 2], of sixteen parts of
 this range one holds f, in which 1/R, with L = 2 ln(2 R), is near f or, in the part next to 2, is
@@ -22,7 +21,8 @@ normals; 229 with a series in (f - 1)/(f + 1), whose quotients wait for the squa
 The angle's top bit is the sign of both; its low bits, 23 and 52, are those of a float in
 [2, 4), and with s in [-1, 1), three less than this float, phi = pi s/2:
 
-    cos phi = C(s^2),  sin phi = s S(s^2),
+    cos phi = 1 - q^2,  sin phi = q C(s^2),  q = s S(s^2),
+    C = sqrt(2) cos(pi s/4),  S = sqrt(2) sin(pi s/4)/s,
 
 short polynomials with no range reduction.  These angles lie evenly on the circle, so that all
 moments that matter are exact.
@@ -50,8 +50,8 @@ class _Format(NamedTuple):
 
     bits       of a word
     fraction   bits of the significand that are stored
-    p, c, s    coefficients of P or Q, of C and S: relative error of -2 ln u by these alone, error
-               of the cosine and of the sine
+    p, c, s    coefficients of P or Q, of C and S: relative error of -2 ln u by these alone, of C,
+               error of q
     """
 
     bits: int
@@ -74,36 +74,24 @@ class _Format(NamedTuple):
 _F32 = _Format(
     bits=32,
     fraction=23,
-    # 2^-22.6; 2^-24.2, 2^-27.7; P is in units of the last bit, C and S have sqrt(2 ln 2 2^-23)
+    # 2^-22.6; 2^-24.7, 2^-27.8
     p=(
-        2337507.25,
-        1512883.625,
-        -502058.875,
-        205806.375,
-        -14673.55078125,
-        148135.1875,
-        101999.2109375,
-        55947.60546875,
+        0.38629451394081116,
+        0.2500188648700714,
+        -0.08295495808124542,
+        0.034102652221918106,
+        -0.0021520026493817568,
+        0.024903077632188797,
+        0.017181143164634705,
+        0.009343971498310566,
     ),
-    c=(
-        0.0004065207904204726,
-        -0.0005015240167267621,
-        0.00010311432561138645,
-        -8.459892342216335e-06,
-        3.488062816359161e-07,
-    ),
-    s=(
-        0.0006385613814927638,
-        -0.00026259760488756,
-        3.23951717291493e-05,
-        -1.8994960555573925e-06,
-        6.135430652420837e-08,
-    ),
+    c=(1.4142135381698608, -0.4361778199672699, 0.022415202111005783, -0.0004509556747507304),
+    s=(1.1107207536697388, -0.11419142782688141, 0.003521638922393322, -5.096875611343421e-05),
 )
 _F64 = _Format(
     bits=64,
     fraction=52,
-    # 2^-51; 2^-52.9, 2^-53.1
+    # 2^-51; 2^-52.7, 2^-57.0
     p=(
         -2.0,
         0.9999999999995969,
@@ -115,29 +103,26 @@ _F64 = _Format(
         0.2527198239690427,
     ),
     c=(
-        1.0,
-        -1.233700550136169,
-        0.2536695079010311,
-        -0.020863480763179135,
-        0.000919260273944564,
-        -2.5202039784524372e-05,
-        4.7108307704910176e-07,
-        -6.382237593750262e-09,
-        6.331774444842004e-11,
+        1.414213562373095,
+        -0.43617901247741875,
+        0.02242142865197122,
+        -0.000461022146813774,
+        5.0782411889956684e-06,
+        -3.4802570530809766e-08,
+        1.6054777329720584e-10,
     ),
     s=(
-        1.570796326794895,
-        -0.6459640975061692,
-        0.07969262624509571,
-        -0.004681754128627739,
-        0.00016044116262034684,
-        -3.598801550993762e-06,
-        5.6877032889443216e-08,
-        -6.432959983240245e-10,
+        1.1107207345395915,
+        -0.11419139843742775,
+        0.0035219497768162983,
+        -5.1726563964249784e-05,
+        4.4316022750751793e-07,
+        -2.484962251568305e-09,
+        9.71891377084462e-12,
     ),
 )
 _FORMATS = {32: _F32, 64: _F64}
-_AT_ONCE = 3
+_AT_ONCE = 2
 """Terms of a polynomial in a stage."""
 _PARTS = 16
 """Parts of (1, 2], the first next to 2."""
@@ -164,7 +149,7 @@ def _polynomial(x: Lanes, coefficients: tuple[float, ...], out: list[Lanes]) -> 
 
 
 def _radius(word: Lanes, form: _Format, out: list[Lanes]) -> Stages:
-    """sqrt(-2 ln u), appended to `out`; for float32 in units of the root of 2 ln 2 2^-23."""
+    """sqrt(-2 ln u), appended to `out`."""
     bits = (word.to_float() + 0.5).bits()
     n = bits.constant(form.one + (form.bits << form.fraction)) - bits  # u's factor 2^-bits as well
     lower = 2**form.fraction - 1
@@ -175,12 +160,13 @@ def _radius(word: Lanes, form: _Format, out: list[Lanes]) -> Stages:
 
 
 def _by_product(n: Lanes, f: Lanes, form: _Format, out: list[Lanes]) -> Stages:
-    """n + g P(g), appended to `out`."""
+    """2 ln 2 n + g P(g), appended to `out`."""
     g = f - (2.0 - 2.0**-form.fraction)
     yield
     p: list[Lanes] = []
     yield from _polynomial(g, form.p, p)
-    out.append(g.fma(p[0], n.signed_to_float()))
+    unit = 2.0 * math.log(2.0) * 2.0**-form.fraction
+    out.append(n.signed_to_float().fma(unit, g * p[0]))
 
 
 def _by_parts(n: Lanes, f: Lanes, form: _Format, out: list[Lanes]) -> Stages:
@@ -210,8 +196,10 @@ def normal_pair(w_radius: Lanes, w_angle: Lanes, bits: int, out: list[Lanes]) ->
     yield
     r, c, q = found
     r = (r.bits() ^ (w_angle & (1 << (bits - 1)))).float_of_bits()
-    out.append(r * c)
-    out.append(r * s * q)
+    q = s * q
+    rq = r * q
+    out.append((-rq).fma(q, r))
+    out.append(rq * c)
     yield
 
 

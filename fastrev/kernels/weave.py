@@ -31,9 +31,9 @@ def staggered(*computations: Stages) -> Stages:
 
 
 def weave(first: Stages, second: Stages) -> None:
-    """Emit two computations in turns, three stages of the first for one of the second."""
+    """Emit two computations in turns, two stages of the first for one of the second."""
     left = right = True
     while left or right:
-        for _ in range(3):
+        for _ in range(2):
             left = left and next(first, _END) is not _END
         right = right and next(second, _END) is not _END
