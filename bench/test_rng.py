@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastrev.kernels.jit import loop
-from fastrev.kernels.noise import KEPT_WORDS, fill_normals, keep_words
+from fastrev.kernels.noise import KEPT_WORDS, PARTICLES, fill_normals, keep_words
 from fastrev.kernels.philox import STREAM_STEP
 
 _u64 = np.uint64
@@ -21,8 +21,8 @@ def _many(z, words, repeats):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_normals(benchmark, record, dtype):
     z = np.empty((8, 1, 960), dtype)
-    words = np.empty((KEPT_WORDS[dtype], z.shape[2]), np.uint64)
-    keep_words[dtype](words, _u64(0), _HIGH, _STREAM, _K0, _K1)
+    words = np.empty((KEPT_WORDS, z.shape[2] // PARTICLES[dtype]), np.uint64)
+    keep_words(words, _u64(0), _HIGH, _STREAM, _K0, _K1)
     _many(z, words, 1)
     benchmark(_many, z, words, _REPEATS)
     assert abs(z.mean()) < 0.05

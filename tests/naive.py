@@ -36,19 +36,21 @@ def box_muller(u, w_angle, bits):
 def normals(ids, step, coordinate, seed, dtype="float32", stream=1):
     """The standard normal of each id at a step, as the design addresses it."""
     ids = np.asarray(ids, dtype=np.uint64)
-    block, row = divmod(step, 4)
-    address = stream << 24 | coordinate
+    block, row = divmod(step, 2)
     key = (seed & 0xFFFFFFFF, seed >> 32)
-    counter = (ids & MASK, ids >> np.uint64(32), np.full_like(ids, block))
-    w = philox4x32((np.full_like(ids, address), *counter), key)
-    first = 2 * (row // 2)
+    low, high = ids & MASK, ids >> np.uint64(32)
     if dtype == "float32":
-        u = (w[first].astype(np.float64) + 0.5) * 2.0**-32
-        return box_muller(u, w[first + 1], 32)[row % 2]
-    v = philox4x32((np.full_like(ids, address | 0x80000000), *counter), key)
-    w = [a << np.uint64(32) | b for a, b in zip(w, v, strict=True)]
-    u = (w[first].astype(np.float64) + 0.5) * 2.0**-64
-    return box_muller(u, w[first + 1], 64)[row % 2]
+        low = low >> np.uint64(1)
+    address = np.full_like(ids, stream << 24 | coordinate)
+    w = philox4x32((address, low, high, np.full_like(ids, block)), key)
+    if dtype == "float32":
+        even = ids % np.uint64(2) == 0
+        w_radius, w_angle = np.where(even, w[1], w[0]), np.where(even, w[3], w[2])
+        u = (w_radius.astype(np.float64) + 0.5) * 2.0**-32
+        return box_muller(u, w_angle, 32)[row]
+    w_radius, w_angle = w[0] << np.uint64(32) | w[1], w[2] << np.uint64(32) | w[3]
+    u = (w_radius.astype(np.float64) + 0.5) * 2.0**-64
+    return box_muller(u, w_angle, 64)[row]
 
 
 def reverse_brownian(x, D, T, num_steps, noise: Callable[[int], np.ndarray]):

@@ -162,7 +162,7 @@ def test_bits_files_and_traces(monkeypatch, tmp_path):
         "boundary": fr.Absorb(high=WALL), "observe": fr.FirstPassage(),
     }  # fmt: skip
     runs = set()
-    for threads, size in (("1", None), ("2", 700)):
+    for threads, size in (("1", None), ("2", 701)):
         monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
         run = fr.simulate(RISING, fr.Point(0.0), shard_size=size, **options)
         runs.add(run.frames.tobytes() + run.first_passage.tobytes())

@@ -153,7 +153,7 @@ def test_methods_in_files(monkeypatch, tmp_path):
     options = {"n": 5003, "time": (1, 0), "steps": 30, "seed": 2, "frames": 4}
     for method in (fr.Exponential(), fr.PredictorCorrector(2, 0.2)):
         runs = set()
-        for threads, size in (("1", None), ("2", 700)):
+        for threads, size in (("1", None), ("2", 701)):
             monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
             run = fr.simulate(reverse, start, shard_size=size, method=method, **options)
             runs.add(run.frames.tobytes())

@@ -30,10 +30,11 @@ def test_known_answers(counter, key, answer):
 
 def fill(dtype, size, low=0, high=0, block=0, coordinate=0, seed=12345, steps=8):
     z = np.zeros((8, 1, size), dtype)
-    words = np.zeros((noise.KEPT_WORDS[dtype], size), np.uint64)
+    per = noise.PARTICLES[dtype]
+    words = np.zeros((noise.KEPT_WORDS, size // per), np.uint64)
     address, k0, k1 = philox.STREAM_STEP | coordinate, seed & 0xFFFFFFFF, seed >> 32
-    particles = [np.uint64(w) for w in (low, high, address, k0, k1)]
-    noise.keep_words[dtype](words, *particles)
+    particles = [np.uint64(w) for w in (low // per, high, address, k0, k1)]
+    noise.keep_words(words, *particles)
     blocks = [np.uint64(w) for w in (high, block, address, k0, k1)]
     noise.fill_normals(z, 0, steps, words, *blocks)
     return z[:, 0, :]
@@ -44,7 +45,7 @@ def fill(dtype, size, low=0, high=0, block=0, coordinate=0, seed=12345, steps=8)
 def test_normals_match_the_oracle(dtype, tolerance, first):
     seed, coordinate = 2**63 + 17, 3
     high, low = divmod(first, 2**32)
-    z = fill(dtype, 4096, low, high, 4, coordinate, seed)
+    z = fill(dtype, 4096, low, high, 8, coordinate, seed)
     ids = first + np.arange(4096)
     want = np.array([naive.normals(ids, 16 + row, coordinate, seed, dtype) for row in range(8)])
     radius = np.repeat(np.hypot(want[0::2], want[1::2]), 2, axis=0)

@@ -3,8 +3,8 @@
        x <- x + a x + s z,    a = h / t,    s = sqrt(2 D |h|),    float32
 
    The work is that of fastrev: Philox4x32-10 (Salmon et al., SC11) with the counter
-   (stream, id low, id high, block) and the seed as key; four words for the four normals of four
-   steps, by two Box-Muller pairs whose logarithm, sine and cosine are polynomials with errors of
+   (stream, id / 2 low, id high, block) and the seed as key; four words for the four normals of two
+   particles in two steps, by two Box-Muller pairs whose logarithm, sine and cosine are polynomials with errors of
    2^-23 to 2^-28; tiles of particles that stay in L1 cache over all steps.  Unlike fastrev it does
    one model and keeps the noise in registers.
 
@@ -44,16 +44,19 @@ typedef uint64_t vq VECTOR;
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 
-/* multiply: of the low halves; interleave: the low halves of a and b in turns;
+/* multiply: of the low halves; swap: halves change places; last: a with its high halves ^ b ^ k;
    root: square root; unit: w / 2^32 in units of 2^-UNIT, away from 0 */
+
+#define HIGH 0xFFFFFFFF00000000u
 
 #if BYTES == 64
 
 #define UNIT 32
 INLINE vq multiply(vq a, vq b) { return (vq)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
-INLINE vu interleave(vq a, vq b)
+INLINE vq swap(vq a) { return (vq)_mm512_rol_epi64((__m512i)a, 32); }
+INLINE vu last(vq a, vq b, vq k)
 {
-    return (vu)_mm512_mask_shuffle_epi32((__m512i)a, 0xAAAA, (__m512i)b, _MM_PERM_CCAA);
+    return (vu)_mm512_mask_ternarylogic_epi32((__m512i)a, 0xAAAA, (__m512i)b, (__m512i)k, 0x96);
 }
 INLINE vf root(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
 INLINE vf unit(vu w) { return (vf)_mm512_cvtepu32_ps((__m512i)w) + 0.5f; }
@@ -61,21 +64,18 @@ INLINE vf unit(vu w) { return (vf)_mm512_cvtepu32_ps((__m512i)w) + 0.5f; }
 #else
 
 #define UNIT 31 /* no conversion of unsigned words: one bit less */
+INLINE vq swap(vq a) { return a >> 32 | a << 32; }
+INLINE vu last(vq a, vq b, vq k) { return (vu)(a ^ ((b ^ k) & HIGH)); }
 INLINE vf unit(vu w) { return __builtin_convertvector((vi)(w >> 1 | 1), vf); }
 
 #if BYTES == 32
 
 INLINE vq multiply(vq a, vq b) { return (vq)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
-INLINE vu interleave(vq a, vq b)
-{
-    return (vu)_mm256_blend_epi32((__m256i)a, (__m256i)(b << 32), 0xAA);
-}
 INLINE vf root(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
 
 #else
 
 INLINE vq multiply(vq a, vq b) { return (a & 0xFFFFFFFFu) * (b & 0xFFFFFFFFu); }
-INLINE vu interleave(vq a, vq b) { return (vu)((a & 0xFFFFFFFFu) | b << 32); }
 INLINE vf root(vf x)
 {
     for (int l = 0; l < LANES; l++)
@@ -124,39 +124,38 @@ INLINE void normal_pair(vu w_radius, vu w_angle, vf *z0, vf *z1)
     *z1 = r * s * q;
 }
 
-/* The words of GROUPS x LANES particles of a tile, from its l-th on, four each. */
+/* The words of GROUPS x LANES particles of a tile, from its l-th on, for two blocks of two steps:
+   of a radius and of an angle. */
 INLINE void philox(uint64_t first, int l, uint64_t block, uint64_t stream, uint64_t seed,
-                   vu w[GROUPS][4])
+                   vu w[GROUPS][2][2])
 {
     const vq m0 = (vq){} + 0xD2511F53u, m1 = (vq){} + 0xCD9E8D57u;
     vq c0[2 * GROUPS], c1[2 * GROUPS], c2[2 * GROUPS], c3[2 * GROUPS];
     UNROLL for (int j = 0; j < 2 * GROUPS; j++) {
         vq lane;
         for (int k = 0; k < LANES / 2; k++)
-            lane[k] = j / 2 * LANES + 2 * k + j % 2;
+            lane[k] = j / 2 * (LANES / 2) + k;
         c0[j] = (vq){} + stream;
-        c1[j] = lane + (first + l);
+        c1[j] = lane + (uint32_t)(first + l) / 2;
         c2[j] = (vq){} + (first >> 32); /* no tile crosses 2^32 */
-        c3[j] = (vq){} + block;
+        c3[j] = (vq){} + (block + j % 2);
     }
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    UNROLL for (int round = 0; round < 10; round++) {
+    UNROLL for (int round = 0; round < 9; round++) {
         UNROLL for (int j = 0; j < 2 * GROUPS; j++) {
             vq p0 = multiply(c0[j], m0), p1 = multiply(c2[j], m1);
-            c0[j] = p1 >> 32 ^ c1[j] ^ (uint64_t)k0;
+            c0[j] = swap(p1) ^ c1[j] ^ (uint64_t)k0;
             c1[j] = p1;
-            c2[j] = p0 >> 32 ^ c3[j] ^ (uint64_t)k1;
+            c2[j] = swap(p0) ^ c3[j] ^ (uint64_t)k1;
             c3[j] = p0;
         }
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
-    UNROLL for (int g = 0; g < GROUPS; g++) {
-        const int a = 2 * g, b = 2 * g + 1;
-        w[g][0] = interleave(c0[a], c0[b]);
-        w[g][1] = interleave(c1[a], c1[b]);
-        w[g][2] = interleave(c2[a], c2[b]);
-        w[g][3] = interleave(c3[a], c3[b]);
+    UNROLL for (int j = 0; j < 2 * GROUPS; j++) {
+        vq p0 = multiply(c0[j], m0), p1 = multiply(c2[j], m1);
+        w[j / 2][j % 2][0] = last(p1, swap(c1[j]), (vq){} + ((uint64_t)k0 << 32));
+        w[j / 2][j % 2][1] = last(p0, swap(c3[j]), (vq){} + ((uint64_t)k1 << 32));
     }
 }
 
@@ -172,11 +171,11 @@ typedef struct {
 INLINE void start_tile(float *x, const Work *work, uint64_t first)
 {
     for (int l = 0; l < TILE; l += GROUPS * LANES) {
-        vu w[GROUPS][4];
+        vu w[GROUPS][2][2];
         philox(first, l, 0, STREAM_INITIAL, work->seed, w);
         for (int g = 0; g < GROUPS; g++) {
             vf z0, z1;
-            normal_pair(w[g][0], w[g][1], &z0, &z1);
+            normal_pair(w[g][0][0], w[g][0][1], &z0, &z1);
             *(vf *)&x[l + g * LANES] = z0 * work->std;
         }
     }
@@ -186,12 +185,12 @@ INLINE void four_steps(float *x, const Work *work, uint64_t first, uint64_t bloc
 {
     const float *a = work->a + 4 * block, *s = work->s + 4 * block;
     for (int l = 0; l < TILE; l += GROUPS * LANES) {
-        vu w[GROUPS][4];
-        philox(first, l, block, STREAM_STEP, work->seed, w);
+        vu w[GROUPS][2][2];
+        philox(first, l, 2 * block, STREAM_STEP, work->seed, w);
         UNROLL for (int g = 0; g < GROUPS; g++) {
             vf v = *(vf *)&x[l + g * LANES], z[4];
-            normal_pair(w[g][0], w[g][1], &z[0], &z[1]);
-            normal_pair(w[g][2], w[g][3], &z[2], &z[3]);
+            normal_pair(w[g][0][0], w[g][0][1], &z[0], &z[1]);
+            normal_pair(w[g][1][0], w[g][1][1], &z[2], &z[3]);
             UNROLL for (int k = 0; k < 4; k++) v = v + v * a[k] + z[k] * s[k];
             *(vf *)&x[l + g * LANES] = v;
         }

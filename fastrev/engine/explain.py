@@ -122,12 +122,12 @@ def _cost(program: Program) -> float:
 
 def _noise_cost(dtype: str) -> float:
     """Nanoseconds per standard normal of one thread, the best of many."""
-    from fastrev.kernels.noise import KEPT_WORDS, fill_normals, keep_words
+    from fastrev.kernels.noise import KEPT_WORDS, PARTICLES, fill_normals, keep_words
 
     u64, z = np.uint64, np.empty((8, 1, 16 * 1024), dtype)
-    words = np.empty((KEPT_WORDS[dtype], z.shape[2]), u64)
+    words = np.empty((KEPT_WORDS, z.shape[2] // PARTICLES[dtype]), u64)
     high, stream, key = u64(0), u64(1 << 24), (u64(1), u64(2))
-    keep_words[dtype](words, u64(0), high, stream, *key)
+    keep_words(words, u64(0), high, stream, *key)
     seconds = []
     for block in range(20):
         start = time.perf_counter()

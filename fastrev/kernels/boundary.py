@@ -23,7 +23,7 @@ from fastrev.kernels.vmath import BY_WIDTH
 
 _u64 = np.uint64
 _BRIDGE = _u64(STREAM_BRIDGE)
-_FOUR, _TWO = _u64(4), _u64(2)
+_EIGHT, _TWO = _u64(8), _u64(2)
 _exp = BY_WIDTH["float64"]["exp"]
 _CERTAIN = 12.0
 """2 d0 d1/v < 24: beyond, a path touches a wall less often than once in 10^10 steps."""
@@ -196,6 +196,7 @@ def _make_absorb(bridge: bool, build: Specialiser, real: Any) -> Any:
                 if touched(d0, d1, v, uniform_at(low, high, counter, stream, k0, k1)):
                     counter = _u64(address + _TWO + _u64(side))
                     n = first_normal64(low, high, counter, stream, k0, k1)
+                    counter = _u64(counter + _TWO)
                     u = uniform_at(low, high, counter, stream, k0, k1)
                     fraction = touching_time(d0, d1, v, n, u)
                     if fraction < soonest:
@@ -208,7 +209,7 @@ def _make_absorb(bridge: bool, build: Specialiser, real: Any) -> Any:
         flags = work[0]
         if near_walls(x, before, tau, variance, flags, walls, bridge) == 0:
             return
-        address = _u64(_FOUR * _u64(i))
+        address = _u64(_EIGHT * _u64(i))
         for l in range(len(tau)):
             if flags[l] > 0:
                 f, j, wall = first_touch(

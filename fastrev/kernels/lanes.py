@@ -186,13 +186,25 @@ class Lanes:
         many = ir.VectorType(ir.IntType(bits), count)
         return Lanes(self.builder, self.builder.bitcast(self.value, many))
 
-    def halves(self, other: "Lanes", half: int) -> "Lanes":
-        """The low (0) or high (1) halves of two vectors of 64-bit integers, in turns."""
-        pair = [one.integers(32).value for one in (self, other)]
-        count = pair[0].type.count
-        turns = [lane // 2 * 2 + half + lane % 2 * count for lane in range(count)]
-        kind = ir.VectorType(ir.IntType(32), count)
-        return Lanes(self.builder, self.builder.shuffle_vector(*pair, ir.Constant(kind, turns)))
+    def swapped(self) -> "Lanes":
+        """64-bit integers with their halves in each other's place."""
+        args = (self.value, self.value, self._of(32))
+        return Lanes(self.builder, exact(self.builder, "fshl", *args))
+
+    def xor_high(self, a: "Lanes", b: "Lanes") -> "Lanes":
+        """Vectors of 64-bit integers whose high halves alone are changed: self ^ a ^ b."""
+        if self.value.type.count * 64 < 512:
+            return self ^ (a ^ b) & (0xFFFFFFFF << 32)
+        first, *_ = words = [one.integers(32).value for one in (self, a, b)]
+        kind, odd = first.type, [lane % 2 for lane in range(first.type.count)]
+        function = cgutils.get_or_insert_function(
+            self.builder.module,
+            ir.FunctionType(kind, [kind, kind, kind, ir.IntType(32)]),
+            "llvm.x86.avx512.pternlog.d.512",
+        )
+        value = self.builder.call(function, [*words, ir.Constant(ir.IntType(32), 0x96)])
+        mask = ir.Constant(ir.VectorType(ir.IntType(1), first.type.count), odd)
+        return Lanes(self.builder, self.builder.select(mask, value, first)).integers(64)
 
     def over(self, width: int) -> "Lanes":
         """A single number in every one of `width` lanes."""

@@ -1,12 +1,14 @@
 """Standard normals for one coordinate of consecutive particles.
 
-Row s of the buffer serves step 8 b + s.  A Philox counter gives four words, which are four
-float32 normals; float64 takes a twin counter for the low halves of its words.
+Row s of the buffer serves step 8 b + s.  A Philox counter gives four words: two float32 normals
+for each of two particles, with ids 2 q and 2 q + 1 and counter (stream | coordinate, q, id high,
+block), or two float64 normals for one.  They serve steps 2 block and 2 block + 1.  So the words of
+a vector of counters lie where the vector of normals needs them, with no shuffles.
 
 The words of some particles are made while the normals of the particles before them are: words
 take integer multiplies, shifts and xors, normals mostly fused multiply-adds, and the processor
-has units of its own for each (measured, Emerald Rapids: 16 x 8 float32 normals take 182 cycles,
-200 with the one after the other; 8 x 8 of float64 229 and 260).  So this loop is written as
+has units of its own for each (measured, Emerald Rapids: 16 x 8 float32 normals take 166 cycles,
+182 with the one after the other; 8 x 8 of float64 196 and 219).  So this loop is written as
 vectors, in the order in which its instructions are to run: a compiler that vectorises a loop over
 particles keeps the order it is given.
 """
@@ -23,7 +25,6 @@ from fastrev.kernels.jit import loop, scalar
 from fastrev.kernels.lanes import Lanes, wide_registers
 from fastrev.kernels.normal import normal_pair, normal_pair64, uniform64
 from fastrev.kernels.philox import (
-    STREAM_LOW_BITS,
     Words,
     after_three,
     last_round,
@@ -37,14 +38,15 @@ from fastrev.kernels.weave import Stages, finished, staggered, weave
 
 _u64 = np.uint64
 _HALF = _u64(32)
-_LOW_BITS = _u64(STREAM_LOW_BITS)
 
-PER_COUNTER = 4
+PER_COUNTER = 2
 """Steps whose noise one counter gives."""
-BLOCK_STEPS = 2 * PER_COUNTER
+BLOCK_STEPS = 8
 """Steps whose noise is made at once."""
 WHOLE = 16
 """The rows of a buffer are whole multiples of so many particles."""
+PARTICLES = {"float32": 2, "float64": 1}
+"""dtype -> particles that share a counter, the first of which has a multiple of this as its id."""
 
 
 @scalar
@@ -55,21 +57,15 @@ def _join(high, low):
 @scalar
 def first_normal64(low, high, block, address, k0, k1):
     """The first float64 normal of one counter."""
-    w0, w1, _, _ = philox4x32(address, low, high, block, k0, k1)
-    v0, v1, _, _ = philox4x32(_u64(address | _LOW_BITS), low, high, block, k0, k1)
-    return normal_pair64(_join(w0, v0), _join(w1, v1))[0]
+    w0, w1, w2, w3 = philox4x32(address, low, high, block, k0, k1)
+    return normal_pair64(_join(w0, w1), _join(w2, w3))[0]
 
 
 @scalar
 def uniform_at(low, high, block, address, k0, k1):
-    """A 53-bit uniform on (0, 1) from words 2 and 3 of one counter."""
-    _, _, w2, w3 = philox4x32(address, low, high, block, k0, k1)
-    return uniform64(_join(w2, w3))
-
-
-def _streams(address: Lanes, bits: int) -> list[Lanes]:
-    """The stream, and for float64 before it the one of its words' low halves."""
-    return [address] if bits == 32 else [address | STREAM_LOW_BITS, address]
+    """A 53-bit uniform on (0, 1) from words 0 and 1 of one counter."""
+    w0, w1, _, _ = philox4x32(address, low, high, block, k0, k1)
+    return uniform64(_join(w0, w1))
 
 
 def _lanes(bits: int) -> int:
@@ -87,111 +83,68 @@ def _of_particle(typingctx, address, low, high, k0, k1):
     return types.UniTuple(types.uint64, 3)(*[types.uint64] * 5), codegen
 
 
-_LANES_32 = _lanes(32)
+KEPT_WORDS = 3
+"""Rows of `keep_words`."""
 
 
 @loop
-def _keep_words_32(words, low, high, address, k0, k1):
-    half = _LANES_32 // 2
+def keep_words(words, first, high, address, k0, k1):
+    """What `fill_normals` uses of consecutive counters at every block, in words (KEPT_WORDS, Q)
+    uint64, from the low word `first` on (measured: 4 % of a run saved)."""
     for q in range(words.shape[1]):
-        lane = q % _LANES_32  # those with even lanes come first
-        particle = low + _u64(q - lane + 2 * (lane % half) + lane // half)
-        words[0, q], words[1, q], words[2, q] = _of_particle(address, particle, high, k0, k1)
-
-
-@loop
-def _keep_words_64(words, low, high, address, k0, k1):
-    twin = _u64(address | _LOW_BITS)
-    for q in range(words.shape[1]):
-        particle = low + _u64(q)
-        words[0, q], words[1, q], _ = _of_particle(twin, particle, high, k0, k1)
-        words[2, q], words[3, q], words[4, q] = _of_particle(address, particle, high, k0, k1)
-
-
-KEPT_WORDS = {"float32": 3, "float64": 5}
-"""dtype -> rows of `keep_words`."""
-
-keep_words = {"float32": _keep_words_32, "float64": _keep_words_64}
-"""dtype -> keep(words (KEPT_WORDS, B) uint64, id low, id high, stream | coordinate, k0, k1): what
-`fill_normals` uses of B consecutive particles at every block (measured: 4 % of a run saved)."""
+        counter = first + _u64(q)
+        words[0, q], words[1, q], words[2, q] = _of_particle(address, counter, high, k0, k1)
 
 
 class _Fill:
     """Emits the loop of `fill_normals`.
 
-    bits    of a float
-    rows    normals of a particle
-    pairs   of normals that these take; calls: counters, each of four words
-    lanes   floats in a vector
-    stride  vectors of 64-bit lanes for as many particles: those with even and with odd lanes
+    bits   of a float
+    rows   normals of a particle
+    pairs  of normals that these take, each of a counter of its own
+    lanes  floats in a vector; width: counters in one
     """
 
     def __init__(self, builder: Any, args: Any, bits: int, rows: int) -> None:
         self.builder, self.bits = builder, bits
-        self.pairs, calls = -(-rows // 2), -(-rows // PER_COUNTER)
-        self.lanes = _lanes(bits)
-        self.stride = 64 // bits
-        self.width = self.lanes // self.stride
-        high, block, address, k0, k1 = (Lanes(builder, value) for value in args)
+        self.pairs, self.lanes, self.width = -(-rows // 2), _lanes(bits), _lanes(64)
+        self.stream = Lanes(builder, args[2])
+        self.high, block, k0, k1 = (Lanes(builder, args[k]) for k in (0, 1, 3, 4))
         keys = round_keys(k0, k1)
-        self.high, self.streams = high, _streams(address, bits)
-        self.blocks = [
-            [self._over(of_block(stream, high, block + call, keys)) for stream in self.streams]
-            for call in range(calls)
-        ]
+        blocks = (of_block(self.stream, self.high, block + k, keys) for k in range(self.pairs))
+        self.blocks = [[word.over(self.width) for word in words] for words in blocks]
         self.keys = [(a.over(self.width), b.over(self.width)) for a, b in keys]
 
-    def _over(self, words: Words) -> Words:
-        return [word.over(self.width) for word in words]
-
-    def kept(self, words: list[Any], at: Any) -> list[list[Words]]:
-        """What three rounds make of the particles from `at` on, kept at these addresses."""
+    def kept(self, words: list[Any], index: Any) -> Words:
+        """What three rounds make of a vector of counters, kept at these addresses."""
         kind = ir.VectorType(ir.IntType(64), self.width).as_pointer()
 
-        def load(row: int, place: int) -> Lanes:
-            index = self.builder.add(at, ir.Constant(at.type, place * self.width))
-            pointer = self.builder.bitcast(self.builder.gep(words[row], [index]), kind)
-            value = self.builder.load(pointer)
+        def load(row: Any) -> Lanes:
+            place = self.builder.gep(row, [self._times(index, self.width)])
+            value = self.builder.load(self.builder.bitcast(place, kind))
             value.align = 8
             return Lanes(self.builder, value)
 
-        last = len(words) - 1
-        return [
-            [[load(2 * s, k), load(2 * s + 1, k), load(last, k)] for k in range(self.stride)]
-            for s in range(len(self.streams))
-        ]
+        return [load(row) for row in words]
 
-    def made(self, low: Any, at: Any) -> list[list[Words]]:
+    def made(self, first: Any, index: Any) -> Words:
         """The same made here."""
         kind = ir.VectorType(ir.IntType(64), self.width)
-        ids = (Lanes(self.builder, low) + Lanes(self.builder, at)).over(self.width)
-        places = [
-            Lanes(self.builder, ir.Constant(kind, [self.stride * l + k for l in range(self.width)]))
-            for k in range(self.stride)
-        ]
-        high = self.high.over(self.width)
-        return [
-            [of_particle(s.over(self.width), ids + place, high, self.keys) for place in places]
-            for s in self.streams
-        ]
+        lane = Lanes(self.builder, ir.Constant(kind, list(range(self.width))))
+        counter = Lanes(self.builder, first) + Lanes(self.builder, self._times(index, self.width))
+        stream, high = self.stream.over(self.width), self.high.over(self.width)
+        return of_particle(stream, counter.over(self.width) + lane, high, self.keys)
 
-    def words(self, particles: list[list[Words]], out: list[Lanes]) -> Stages:
+    def _times(self, index: Any, number: int) -> Any:
+        return self.builder.mul(index, ir.Constant(index.type, number))
+
+    def words(self, particles: Words, out: list[Lanes]) -> Stages:
         """The words of some particles, appended to `out`."""
-        counters = [
-            after_three(particle, block)
-            for blocks in self.blocks
-            for block, places in zip(blocks, particles, strict=True)
-            for particle in places
-        ]
+        counters = [after_three(particles, block) for block in self.blocks]
         yield from rounds(counters, self.keys[3:-1])
-        # float32: even and odd particles in turns; float64: low and high halves of a word
-        for first, second in zip(counters[::2], counters[1::2], strict=True):
-            out.extend(self._wide(word) for word in last_round(first, second, self.keys[-1]))
-        del out[2 * self.pairs :]
-        yield
-
-    def _wide(self, words: Lanes) -> Lanes:
-        return words if self.bits == 32 else words.integers(64)
+        for counter in counters:
+            out.extend(word.integers(self.bits) for word in last_round(counter, self.keys[-1]))
+            yield
 
     def normals(self, words: list[Lanes], out: list[list[Lanes]]) -> Stages:
         """As many normals as words, pairs in a list each."""
@@ -199,7 +152,7 @@ class _Fill:
         return staggered(*(normal_pair(a, b, self.bits, pair) for a, b, pair in pairs))
 
     def emit(self, rows: list[Any], count: Any, particles: Any) -> None:
-        """Rows of `count` vectors from the addresses on; particles(at) of `kept` or `made`."""
+        """Rows of `count` vectors from the addresses on; particles(index) of `kept` or `made`."""
         builder, integer = self.builder, count.type
         zero, one = ir.Constant(integer, 0), ir.Constant(integer, 1)
         first: list[Lanes] = []
@@ -214,12 +167,10 @@ class _Fill:
         words = [builder.phi(word.value.type) for word in first]
         following: list[Lanes] = []
         out: list[list[Lanes]] = self._pairs()
-        step = ir.Constant(integer, self.lanes)
-        ahead = builder.mul(builder.add(index, one), step)
-        here = [Lanes(builder, word) for word in words]
-        weave(self.words(particles(ahead), following), self.normals(here, out))
-        self._store(out, rows, index)
         increased = builder.add(index, one)
+        here = [Lanes(builder, word) for word in words]
+        weave(self.words(particles(increased), following), self.normals(here, out))
+        self._store(out, rows, index)
         builder.cbranch(builder.icmp_signed("<", increased, last), body, end)
         index.add_incoming(zero, before)
         index.add_incoming(increased, body)
@@ -242,15 +193,14 @@ class _Fill:
         return [[] for _ in range(self.pairs)]
 
     def _store(self, out: list[list[Lanes]], rows: list[Any], index: Any) -> None:
-        step = ir.Constant(index.type, self.lanes)
         for row, z in zip(rows, (z for pair in out for z in pair), strict=False):
-            place = self.builder.gep(row, [self.builder.mul(index, step)])
+            place = self.builder.gep(row, [self._times(index, self.lanes)])
             place = self.builder.bitcast(place, z.value.type.as_pointer())
             self.builder.store(z.value, place).align = self.bits // 8
 
 
 def _make_fill(count: int, kept: bool) -> Any:
-    """Fill the first rows, from kept words or from the first id."""
+    """Fill the first rows, from kept words or from the first counter."""
 
     @intrinsic
     def fill(typingctx, z, w, particles, high, block, address, k0, k1):
@@ -270,12 +220,12 @@ def _make_fill(count: int, kept: bool) -> Any:
             array = context.make_array(signature.args[0])(context, builder, args[0])
             size = cgutils.unpack_tuple(builder, array.shape)[2]
             loop = _Fill(builder, args[3:], bits, count)
-            rows = range(KEPT_WORDS[z.dtype.name] if kept else 0)
+            rows = range(KEPT_WORDS if kept else 0)
             words = [row(2, [number(k), number(0)]) for k in rows]
             loop.emit(
                 [row(0, [number(s), args[1], number(0)]) for s in range(count)],
                 builder.udiv(size, ir.Constant(size.type, loop.lanes)),
-                lambda at: loop.kept(words, at) if kept else loop.made(args[2], at),
+                lambda index: loop.kept(words, index) if kept else loop.made(args[2], index),
             )
             return context.get_dummy_value()
 
@@ -284,21 +234,30 @@ def _make_fill(count: int, kept: bool) -> Any:
     return fill
 
 
-_fill_half, _fill_whole = _make_fill(PER_COUNTER, True), _make_fill(BLOCK_STEPS, True)
+@loop
+def take_second(z):
+    """The noise of a particle that has another before it in its counter, and is a tile alone."""
+    for s in range(len(z)):
+        for w in range(z.shape[1]):
+            z[s, w, 0] = z[s, w, 1]
+
+
+_HALF_BLOCK = BLOCK_STEPS // 2
+_fill_half, _fill_whole = _make_fill(_HALF_BLOCK, True), _make_fill(BLOCK_STEPS, True)
 _fill_one = _make_fill(1, False)
 
 
 @loop
-def fill_first(z, w, low, high, block, address, k0, k1):
-    """Row 0 alone, for the initial draw."""
-    _fill_one(z, w, low, high, block, address, k0, k1)
+def fill_first(z, w, first, high, block, address, k0, k1):
+    """Row 0 alone, for the initial draw, from the counter with low word `first` on."""
+    _fill_one(z, w, first, high, block, address, k0, k1)
 
 
 @loop
 def fill_normals(z, w, steps, words, high, block, address, k0, k1):
     """The rows of z (8, w, B) of at least `steps` steps, B a whole multiple of `WHOLE`; of `words`
     by `keep_words` for the same key, stream and coordinate."""
-    if steps > PER_COUNTER:
+    if steps > _HALF_BLOCK:
         _fill_whole(z, w, words, high, block, address, k0, k1)
     else:  # of the last block, and of runs of few steps
         _fill_half(z, w, words, high, block, address, k0, k1)

@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from fastrev.kernels.noise import fill_first, uniform_at
+from fastrev.kernels.noise import PARTICLES, fill_first, take_second, uniform_at
 from fastrev.kernels.params import make_params
 from fastrev.kernels.philox import STREAM_INITIAL
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 
 _u64 = np.uint64
-_ZERO, _ONE = _u64(0), _u64(1)
+_ZERO, _ONE, _TWO = _u64(0), _u64(1), _u64(2)
 _INITIAL = _u64(STREAM_INITIAL)
 
 
@@ -32,6 +32,7 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
 
     draw = build.scalar(recipe.draw)
     uses_u, uses_v, uses_z = recipe.draw_uses
+    particles = _u64(PARTICLES[recipe.dtype])
     params = make_params(recipe.draw_names, [False] * len(recipe.draw_names), per_coordinate=False)
 
     @build.own_loop
@@ -42,7 +43,9 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
             address = _u64(_INITIAL | _u64(j))
             normals = z[0, 0]
             if uses_z:
-                fill_first(z, 0, low, high, _ZERO, address, k0, k1)
+                fill_first(z, 0, low // particles, high, _ZERO, address, k0, k1)
+                if low % particles:
+                    take_second(z[:1])
             for l in range(x.shape[1]):
                 i = _u64(low + _u64(l))
                 u = v = 0.5
@@ -50,7 +53,7 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
                 if uses_u:
                     u = uniform_at(i, high, _ONE, _INITIAL, k0, k1)
                 if uses_v:
-                    v = uniform_at(i, high, _ZERO, address, k0, k1)
+                    v = uniform_at(i, high, _TWO, address, k0, k1)
                 x[w, l] = real(draw(j, u, v, normal_z, p))
 
     if not recipe.correlated:

@@ -7,7 +7,14 @@ import numpy as np
 from fastrev.kernels.advance import make_advance, make_variances
 from fastrev.kernels.boundary import make_begin, make_bound
 from fastrev.kernels.jit import loop
-from fastrev.kernels.noise import BLOCK_STEPS, PER_COUNTER, fill_normals, keep_words
+from fastrev.kernels.noise import (
+    BLOCK_STEPS,
+    PARTICLES,
+    PER_COUNTER,
+    fill_normals,
+    keep_words,
+    take_second,
+)
 from fastrev.kernels.philox import STREAM_CORRECTOR, STREAM_STEP
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
@@ -19,28 +26,29 @@ _PER_BLOCK = BLOCK_STEPS // PER_COUNTER
 
 def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
     """`prepare(noises, low, high, j0, k0, k1)`, before the first step, and
-    `refill(noises, i0, steps, high, j0, k0, k1)`: the noise of eight steps from i0 on, or of so
-    many as are left.
+    `refill(noises, i0, steps, low, high, j0, k0, k1)`: the noise of eight steps from i0 on, or of
+    so many as are left.
 
     noises   z (8, w, B) of the steps, after (8 repeats, w, B) of their correctors, and the words
-             that `noise.keep_words` keeps for these and those, (w, rows, B) each; B, a whole
-             multiple of `noise.WHOLE`, may be more than the tile's particles
+             that `noise.keep_words` keeps for these and those, (w, rows, B / noise.PARTICLES)
+             each; B, a whole multiple of `noise.WHOLE`, may be more than the tile's particles
     """
     noisy, corrected = recipe.noisy, recipe.corrected
-    keep = keep_words[recipe.dtype]
+    particles = _u64(PARTICLES[recipe.dtype])
 
     @build.own_loop
     def prepare(noises, low, high, j0, k0, k1):
         _, _, words, words_after = noises
+        first = low // particles
         if noisy:
             for w in range(len(words)):
-                keep(words[w], low, high, _u64(_STEP | _u64(j0 + w)), k0, k1)
+                keep_words(words[w], first, high, _u64(_STEP | _u64(j0 + w)), k0, k1)
         if corrected:
             for w in range(len(words_after)):
-                keep(words_after[w], low, high, _u64(_CORRECTOR | _u64(j0 + w)), k0, k1)
+                keep_words(words_after[w], first, high, _u64(_CORRECTOR | _u64(j0 + w)), k0, k1)
 
     @build.own_loop
-    def refill(noises, i0, steps, high, j0, k0, k1):
+    def refill(noises, i0, steps, low, high, j0, k0, k1):
         z, after, words, words_after = noises
         number = i0 // BLOCK_STEPS
         if noisy:
@@ -48,6 +56,8 @@ def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
             for w in range(len(words)):
                 address = _u64(_STEP | _u64(j0 + w))
                 fill_normals(z, w, steps, words[w], high, block, address, k0, k1)
+            if low % particles:
+                take_second(z)
         if corrected:
             repeats = len(after) // BLOCK_STEPS
             for r in range(repeats):
@@ -56,6 +66,8 @@ def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
                 for w in range(len(words_after)):
                     address = _u64(_CORRECTOR | _u64(j0 + w))
                     fill_normals(part, w, steps, words_after[w], high, block, address, k0, k1)
+            if low % particles:
+                take_second(after)
 
     return prepare, refill
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.jit import scalar
-from fastrev.kernels.noise import BLOCK_STEPS, KEPT_WORDS, WHOLE
+from fastrev.kernels.noise import BLOCK_STEPS, KEPT_WORDS, PARTICLES, WHOLE
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.view import view
@@ -29,7 +29,7 @@ def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
     corrected, absorbing = recipe.corrected, recipe.absorbing
     room = _make_room(np.dtype(recipe.dtype).type, build)
     room_of_words = _make_room(np.uint64, build)
-    kept = KEPT_WORDS[recipe.dtype]
+    particles = PARTICLES[recipe.dtype]
 
     @build.own_loop
     def allocate(width, tile, repeats):
@@ -37,20 +37,21 @@ def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
         noises = BLOCK_STEPS * (ranks + repeats * width)
         numbers = room(noises * whole(tile) + (width * (3 + stages) + 5) * tile)
         coordinates = ranks + width if corrected else ranks
-        return numbers, room_of_words(coordinates * kept * whole(tile))
+        return numbers, room_of_words(coordinates * KEPT_WORDS * (whole(tile) // particles))
 
     @build.own_loop
     def cut(spaces, width, size, repeats):
         space, words_space = spaces
         ranks = rank if rank else width  # noises of a particle, or of the coordinates at hand
         length = whole(size)
+        counters = length // particles
         z = view(space, 0, (BLOCK_STEPS, ranks, length))
         first = after_start = z.size
         after = z
-        words = view(words_space, 0, (ranks, kept, length))
+        words = view(words_space, 0, (ranks, KEPT_WORDS, counters))
         words_after = words
         if corrected:
-            words_after = view(words_space, words.size, (width, kept, length))
+            words_after = view(words_space, words.size, (width, KEPT_WORDS, counters))
             after = view(space, after_start, (repeats * BLOCK_STEPS, width, length))
             first += after.size
         x = view(space, first, (width, size))
