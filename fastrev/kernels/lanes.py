@@ -14,6 +14,7 @@ from numba.core import cgutils
 
 _INTEGERS = {"float": ir.IntType(32), "double": ir.IntType(64)}
 _SHORT = {"float": "f32", "double": "f64", "i32": "i32", "i64": "i64"}
+_GATHERERS = ("sapphirerapids", "emeraldrapids", "graniterapids", "diamondrapids")
 Operand = Union["Lanes", int, float]
 
 
@@ -23,6 +24,16 @@ def wide_registers() -> bool:
     if features is not None or name is not None:
         return "+avx512f" in (features or "") or "avx512" in (name or "")
     return bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
+
+
+def gathers_well() -> bool:
+    """Whether a gather of vectors takes less time than as many loads.
+
+    Before these processors of Intel a mended flaw made it slow (Downfall, CVE-2022-40982), and
+    AMD's make a gather of loads.
+    """
+    name = numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name()
+    return wide_registers() and name in _GATHERERS
 
 
 def splat(builder: Any, value: Any, width: int) -> Any:

@@ -3,8 +3,9 @@
 Three loops for each row: where each particle is, what the table holds there, and the
 interpolation.  LLVM leaves the middle one scalar, for the table might be written to meanwhile; so
 it is written as vectors: neighbouring values in one load, sixteen particles put together in
-registers (measured, linear on a line, one core: Emerald Rapids 1.1 cycles for a particle in all,
-Zen 4 with pairs of values 0.85, value by value 2.4).
+registers (measured, linear on a line, one core: Emerald Rapids 1.15 cycles for a particle in all,
+Zen 4 with pairs of values 0.85, value by value 2.4), or, where a processor does this well, one
+gather of pairs for eight particles (Emerald Rapids 1.05; a run is 7 % faster).
 """
 
 import numpy as np
@@ -15,7 +16,7 @@ from numba.extending import intrinsic
 
 from fastrev.kernels.intrinsics import fma
 from fastrev.kernels.jit import scalar
-from fastrev.kernels.lanes import exact, splat
+from fastrev.kernels.lanes import exact, gathers_well, splat
 
 _LANES = 16
 
@@ -47,6 +48,12 @@ def _gather_block(typingctx, table, place, first, room, l, lanes):
 def _runs(builder, table, place, l, width, first, size):
     """For i < size, the vector of table[place[l + n] + first + i], n < width."""
     wide, real = ir.IntType(64), table.data.type.pointee
+    if real == ir.FloatType() and width == _LANES and gathers_well():
+        at, columns = builder.gep(place.data, [l]), []
+        for i in range(0, size, 2):
+            start = builder.gep(table.data, [builder.add(first, ir.Constant(wide, i))])
+            columns += _gathered_pairs(builder, start, at)
+        return columns
     quads = real == ir.FloatType() and width == _LANES
     before = (4 - size) // 2 if quads else 0  # a pair is the middle of four
     count, start = size + 2 * before, builder.sub(first, ir.Constant(wide, before))
@@ -64,6 +71,27 @@ def _runs(builder, table, place, l, width, first, size):
         builder.shuffle_vector(run, run, _numbers(range(i, size * width, size)))
         for i in range(size)
     ]
+
+
+def _gathered_pairs(builder, start, at):
+    """The vectors of start[k] and start[k + 1], k the sixteen int32 numbers from `at` on."""
+    half, word = _LANES // 2, ir.IntType(32)
+    pairs, flags = ir.VectorType(ir.IntType(64), half), ir.VectorType(ir.IntType(1), half)
+    base = builder.bitcast(start, ir.IntType(8).as_pointer())
+    gather = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(pairs, [pairs, base.type, ir.VectorType(word, half), flags, word]),
+        "llvm.x86.avx512.mask.gather.dpq.512",
+    )
+    places = builder.load(builder.bitcast(at, ir.VectorType(word, _LANES).as_pointer()))
+    places.align = 4
+    found = []
+    for n in (0, half):
+        some = builder.shuffle_vector(places, places, _numbers(range(n, n + half)))
+        args = [pairs([0] * half), base, some, flags([1] * half), word(_width(ir.FloatType()))]
+        values = builder.call(gather, args)
+        found.append(builder.bitcast(values, ir.VectorType(ir.FloatType(), _LANES)))
+    return [builder.shuffle_vector(*found, _numbers(range(i, 2 * _LANES, 2))) for i in (0, 1)]
 
 
 def _places_of(builder, place, l, width):
