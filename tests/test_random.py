@@ -30,12 +30,9 @@ def test_known_answers(counter, key, answer):
 
 def fill(dtype, size, low=0, high=0, block=0, coordinate=0, seed=12345, steps=8):
     z = np.zeros((8, 1, size), dtype)
-    per = noise.PARTICLES[dtype]
-    words = np.zeros((noise.KEPT_WORDS, size // per), np.uint64)
     address, k0, k1 = philox.STREAM_STEP | coordinate, seed & 0xFFFFFFFF, seed >> 32
-    particles = [np.uint64(w) for w in (low // per, high, address, k0, k1)]
-    noise.keep_words(words, *particles)
-    blocks = [np.uint64(w) for w in (high, block, address, k0, k1)]
+    words = noise.kept_words(dtype, size, low, high, address, k0, k1)
+    blocks = [np.uint64(w) for w in (low, high, block, address, k0, k1)]
     noise.fill_normals(z, 0, steps, words, *blocks)
     return z[:, 0, :]
 

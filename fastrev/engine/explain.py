@@ -122,15 +122,14 @@ def _cost(program: Program) -> float:
 
 def _noise_cost(dtype: str) -> float:
     """Nanoseconds per standard normal of one thread, the best of many."""
-    from fastrev.kernels.noise import KEPT_WORDS, PARTICLES, fill_normals, keep_words
+    from fastrev.kernels.noise import fill_normals, kept_words
 
     u64, z = np.uint64, np.empty((8, 1, 16 * 1024), dtype)
-    words = np.empty((KEPT_WORDS, z.shape[2] // PARTICLES[dtype]), u64)
-    high, stream, key = u64(0), u64(1 << 24), (u64(1), u64(2))
-    keep_words(words, u64(0), high, stream, *key)
+    low, high, stream, key = u64(0), u64(0), u64(1 << 24), (u64(1), u64(2))
+    words = kept_words(dtype, z.shape[2], low, high, stream, *key)
     seconds = []
     for block in range(20):
         start = time.perf_counter()
-        fill_normals(z, 0, 8, words, high, u64(block), stream, *key)
+        fill_normals(z, 0, 8, words, low, high, u64(block), stream, *key)
         seconds.append(time.perf_counter() - start)
     return 1e9 * min(seconds) / z.size

@@ -100,9 +100,6 @@ class Lanes:
     def __mul__(self, other: Operand) -> "Lanes":
         return self._by("mul", "fmul", other)
 
-    def __truediv__(self, other: Operand) -> "Lanes":
-        return Lanes(self.builder, self.builder.fdiv(self.value, self._of(other)))
-
     def __neg__(self) -> "Lanes":
         return Lanes(self.builder, self.builder.fneg(self.value))
 

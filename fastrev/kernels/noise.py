@@ -96,6 +96,14 @@ def keep_words(words, first, high, address, k0, k1):
         words[0, q], words[1, q], words[2, q] = _of_particle(address, counter, high, k0, k1)
 
 
+def kept_words(dtype: str, size: int, low: Any, high: Any, address: Any, k0: Any, k1: Any) -> Any:
+    """These words for so many particles from an id on, a whole number of counters of a dtype."""
+    words = np.empty((KEPT_WORDS, size // PARTICLES[dtype]), np.uint64)
+    particles = low // PARTICLES[dtype], high, address, k0, k1
+    keep_words(words, *(_u64(number) for number in particles))
+    return words
+
+
 class _Fill:
     """Emits the loop of `fill_normals`.
 
@@ -234,12 +242,19 @@ def _make_fill(count: int, kept: bool) -> Any:
     return fill
 
 
+@scalar
+def _particles(z):
+    """`PARTICLES` of an array's dtype."""
+    return _u64(8 // z.itemsize)
+
+
 @loop
-def take_second(z):
-    """The noise of a particle that has another before it in its counter, and is a tile alone."""
-    for s in range(len(z)):
-        for w in range(z.shape[1]):
-            z[s, w, 0] = z[s, w, 1]
+def _begin_with(z, w, low):
+    """Move the rows so that they begin with this id, which may be the second of its counter."""
+    if low % _particles(z):
+        for s in range(len(z)):
+            for l in range(z.shape[2] - 1):
+                z[s, w, l] = z[s, w, l + 1]
 
 
 _HALF_BLOCK = BLOCK_STEPS // 2
@@ -248,16 +263,21 @@ _fill_one = _make_fill(1, False)
 
 
 @loop
-def fill_first(z, w, first, high, block, address, k0, k1):
-    """Row 0 alone, for the initial draw, from the counter with low word `first` on."""
-    _fill_one(z, w, first, high, block, address, k0, k1)
+def fill_first(z, w, low, high, block, address, k0, k1):
+    """Row 0 alone, for the initial draw."""
+    _fill_one(z, w, low // _particles(z), high, block, address, k0, k1)
+    _begin_with(z[:1], w, low)
 
 
 @loop
-def fill_normals(z, w, steps, words, high, block, address, k0, k1):
-    """The rows of z (8, w, B) of at least `steps` steps, B a whole multiple of `WHOLE`; of `words`
-    by `keep_words` for the same key, stream and coordinate."""
+def fill_normals(z, w, steps, words, low, high, block, address, k0, k1):
+    """The rows of z (8, w, B) of at least `steps` steps from particle `low` on, B a whole multiple
+    of `WHOLE`; of `words` by `keep_words` for the same particles, key, stream and coordinate.
+
+    Where `low` is not the first of its counter, the last of B is another's.
+    """
     if steps > _HALF_BLOCK:
         _fill_whole(z, w, words, high, block, address, k0, k1)
     else:  # of the last block, and of runs of few steps
         _fill_half(z, w, words, high, block, address, k0, k1)
+    _begin_with(z, w, low)

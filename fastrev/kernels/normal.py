@@ -124,7 +124,8 @@ _F64 = _Format(
 _FORMATS = {32: _F32, 64: _F64}
 _AT_ONCE = 2
 """Terms of a polynomial in a stage."""
-_PARTS = 16
+_PART_BITS = 4
+_PARTS = 2**_PART_BITS
 """Parts of (1, 2], the first next to 2."""
 
 
@@ -172,7 +173,7 @@ def _by_product(n: Lanes, f: Lanes, form: _Format, out: list[Lanes]) -> Stages:
 
 def _by_parts(n: Lanes, f: Lanes, form: _Format, out: list[Lanes]) -> Stages:
     """2 ln 2 e + L + t Q(t), appended to `out`."""
-    part = n >> (form.fraction - 4)
+    part = n >> (form.fraction - _PART_BITS)
     t = f.fma(part.of_table(_R), 2.0**-53 - 1.0)
     yield
     q: list[Lanes] = []

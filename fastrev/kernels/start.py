@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrev.kernels.noise import PARTICLES, fill_first, take_second, uniform_at
+from fastrev.kernels.noise import fill_first, uniform_at
 from fastrev.kernels.params import make_params
 from fastrev.kernels.philox import STREAM_INITIAL
 from fastrev.kernels.recipe import Recipe
@@ -32,7 +32,6 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
 
     draw = build.scalar(recipe.draw)
     uses_u, uses_v, uses_z = recipe.draw_uses
-    particles = _u64(PARTICLES[recipe.dtype])
     params = make_params(recipe.draw_names, [False] * len(recipe.draw_names), per_coordinate=False)
 
     @build.own_loop
@@ -43,9 +42,7 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
             address = _u64(_INITIAL | _u64(j))
             normals = z[0, 0]
             if uses_z:
-                fill_first(z, 0, low // particles, high, _ZERO, address, k0, k1)
-                if low % particles:
-                    take_second(z[:1])
+                fill_first(z, 0, low, high, _ZERO, address, k0, k1)
             for l in range(x.shape[1]):
                 i = _u64(low + _u64(l))
                 u = v = 0.5

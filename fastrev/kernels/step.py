@@ -7,14 +7,7 @@ import numpy as np
 from fastrev.kernels.advance import make_advance, make_variances
 from fastrev.kernels.boundary import make_begin, make_bound
 from fastrev.kernels.jit import loop
-from fastrev.kernels.noise import (
-    BLOCK_STEPS,
-    PARTICLES,
-    PER_COUNTER,
-    fill_normals,
-    keep_words,
-    take_second,
-)
+from fastrev.kernels.noise import BLOCK_STEPS, PARTICLES, PER_COUNTER, fill_normals, keep_words
 from fastrev.kernels.philox import STREAM_CORRECTOR, STREAM_STEP
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
@@ -55,9 +48,7 @@ def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
             block = _u64(number * _PER_BLOCK)
             for w in range(len(words)):
                 address = _u64(_STEP | _u64(j0 + w))
-                fill_normals(z, w, steps, words[w], high, block, address, k0, k1)
-            if low % particles:
-                take_second(z)
+                fill_normals(z, w, steps, words[w], low, high, block, address, k0, k1)
         if corrected:
             repeats = len(after) // BLOCK_STEPS
             for r in range(repeats):
@@ -65,9 +56,8 @@ def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
                 part = after[r * BLOCK_STEPS : (r + 1) * BLOCK_STEPS]
                 for w in range(len(words_after)):
                     address = _u64(_CORRECTOR | _u64(j0 + w))
-                    fill_normals(part, w, steps, words_after[w], high, block, address, k0, k1)
-            if low % particles:
-                take_second(after)
+                    kept = words_after[w]
+                    fill_normals(part, w, steps, kept, low, high, block, address, k0, k1)
 
     return prepare, refill
 

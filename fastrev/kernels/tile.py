@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.cache import ContentCache
-from fastrev.kernels.jit import scalar
 from fastrev.kernels.leave import count_marked, keep_passages, make_leave, not_finite
-from fastrev.kernels.noise import BLOCK_STEPS, PARTICLES, fill_normals
+from fastrev.kernels.noise import BLOCK_STEPS, fill_normals
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.start import make_start
@@ -72,15 +71,6 @@ def _roles(build: Specialiser, recipe: Recipe) -> list[tuple[str, Any]]:
     return found
 
 
-@scalar
-def _size(tile, left, low, particles):
-    """Particles of the tile that begins at an id.
-
-    Its ids share the high word; one whose fellows in a counter are before it is alone.
-    """
-    return 1 if low % particles else min(tile, left, np.int64(_LOW - low) + 1)
-
-
 def _make_run(
     steps: tuple[Any, Any], start: Any, leave: Any, recipe: Recipe, build: Specialiser
 ) -> Any:
@@ -112,9 +102,9 @@ def _make_run(
     range of a particle with such a coordinate, -1 for none, and how many particles were marked.
     """
     allocate, cut = make_workspace(recipe, build)
-    (prepare, refill), (begin, step) = make_refill(recipe, build), steps
-    walled, particles = bool(recipe.boundary), _u64(PARTICLES[recipe.dtype])
-    absorbing, marked = recipe.absorbing, recipe.marked
+    prepare, refill = make_refill(recipe, build)
+    begin, step = steps
+    walled, absorbing, marked = bool(recipe.boundary), recipe.absorbing, recipe.marked
 
     @build.entry
     def run(
@@ -152,8 +142,9 @@ def _make_run(
         while done < count:
             identity = _u64(first + _u64(done))
             low, high = _u64(identity & _LOW), _u64(identity >> _HALF)
-            size = _size(tile, count - done, low, particles)
-            x, tau, noises, rooms = cut(spaces, width, size, repeats)
+            # a tile ends where the low word would overflow: its ids share the high word
+            size = min(tile, count - done, np.int64(_LOW - low) + 1)
+            x, tau, noises, rooms = cut(spaces, width, size, repeats, low)
             q1 = q0
             while q1 < len(kept) and kept[q1] < done + size:
                 q1 += 1

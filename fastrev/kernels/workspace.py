@@ -10,15 +10,18 @@ from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.view import view
 
+_u64 = np.uint64
+
 
 @scalar
 def whole(size):
-    """The length of a row of noise for so many particles."""
+    """The least whole multiple of `WHOLE` that holds so many particles."""
     return -(-size // WHOLE) * WHOLE
 
 
 def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
-    """`allocate(width, tile, repeats)` and `cut(spaces, width, size, repeats)`.
+    """`allocate(width, tile, repeats)` and `cut(spaces, width, size, repeats, low)`, low a tile's
+    first id.
 
     cut gives x (w, B), tau (B,), the noises of `step.make_refill`, whose rows may be longer, the
     rooms of `make_step`; what a recipe does not use is some other room.  Every array is
@@ -33,17 +36,17 @@ def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
 
     @build.own_loop
     def allocate(width, tile, repeats):
-        ranks = max(rank, width)
+        ranks, length = max(rank, width), whole(tile + particles - 1)
         noises = BLOCK_STEPS * (ranks + repeats * width)
-        numbers = room(noises * whole(tile) + (width * (3 + stages) + 5) * tile)
+        numbers = room(noises * length + (width * (3 + stages) + 5) * tile)
         coordinates = ranks + width if corrected else ranks
-        return numbers, room_of_words(coordinates * KEPT_WORDS * (whole(tile) // particles))
+        return numbers, room_of_words(coordinates * KEPT_WORDS * (length // particles))
 
     @build.own_loop
-    def cut(spaces, width, size, repeats):
+    def cut(spaces, width, size, repeats, low):
         space, words_space = spaces
         ranks = rank if rank else width  # noises of a particle, or of the coordinates at hand
-        length = whole(size)
+        length = whole(size + np.int64(low % _u64(particles)))  # with those before in its counter
         counters = length // particles
         z = view(space, 0, (BLOCK_STEPS, ranks, length))
         first = after_start = z.size
