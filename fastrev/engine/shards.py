@@ -42,11 +42,12 @@ def pieces(shard: Shard, tile: int, count: int) -> list[tuple[int, int]]:
     """The shard as (first, count) ranges of whole tiles: a 64th of what is left each, and not less
     than about `count` particles.
 
-    So there are few calls where there is much work, and threads end together.
+    So there are few calls where there is much work, and threads end together.  All but the first
+    begin at a multiple of a tile: noise of a tile that begins with an odd id has to be moved.
     """
     least, a, ranges = max(1, count // tile) * tile, shard.first, []
     while a < shard.end:
-        size = min(max(least, (shard.end - a) // 64 // tile * tile), shard.end - a)
+        size = min(max(least, (shard.end - a) // 64 // tile * tile) - a % tile, shard.end - a)
         ranges.append((a, size))
         a += size
     return ranges
