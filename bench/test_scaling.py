@@ -73,7 +73,7 @@ def test_particles(benchmark):
 def test_steps(benchmark):
     """Linear from 100 to 100,000 steps."""
     counts = [10**2, 10**3, 10**4, 10**5]
-    work, least = 10**9, 16 * 1472
+    work, least = 10**9, 16 * 960
     if benchmark.disabled:
         counts, work, least = counts[:2], 10**6, 1000
     last = {"frames": [0.0], "observe": ()}  # eleven observations of 100 steps would show
