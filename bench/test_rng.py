@@ -15,7 +15,7 @@ _LOW, _HIGH, _STREAM, _K0, _K1 = _u64(0), _u64(0), _u64(STREAM_STEP), _u64(7), _
 @loop
 def _many(z, words, repeats):
     for b in range(repeats):
-        fill_normals(z, 0, 8, words, _LOW, _HIGH, _u64(2 * b), _STREAM, _K0, _K1)
+        fill_normals(z, 0, 8, words, _LOW, _HIGH, _u64(4 * b), _STREAM, _K0, _K1)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -33,24 +33,37 @@ def box_muller(u, w_angle, bits):
     return r * np.cos(phi), r * np.sin(phi)
 
 
+def second_angle(w, bits):
+    """The word with its bytes rearranged: two pairs of normals share the word of an angle."""
+    order = {32: [2, 3, 0, 1], 64: [6, 7, 2, 1, 0, 5, 4, 3]}[bits]  # from the top
+    parts = [w >> np.uint64(8 * k) & np.uint64(0xFF) for k in order]
+    return sum(part << np.uint64(bits - 8 * (k + 1)) for k, part in enumerate(parts))
+
+
 def normals(ids, step, coordinate, seed, dtype="float32", stream=1):
     """The standard normal of each id at a step, as the design addresses it."""
     ids = np.asarray(ids, dtype=np.uint64)
-    block, row = divmod(step, 2)
     key = (seed & 0xFFFFFFFF, seed >> 32)
     low, high = ids & MASK, ids >> np.uint64(32)
-    if dtype == "float32":
-        low = low >> np.uint64(1)
+    block, row = divmod(step, 8)
+    two_pairs, pair, member = row // 4, row // 2 % 2, row % 2
+    bits = 8 * np.dtype(dtype).itemsize
     address = np.full_like(ids, stream << 24 | coordinate)
-    w = philox4x32((address, low, high, np.full_like(ids, block)), key)
-    if dtype == "float32":
-        even = ids % np.uint64(2) == 0
-        w_radius, w_angle = np.where(even, w[1], w[0]), np.where(even, w[3], w[2])
-        u = (w_radius.astype(np.float64) + 0.5) * 2.0**-32
-        return box_muller(u, w_angle, 32)[row]
-    w_radius, w_angle = w[0] << np.uint64(32) | w[1], w[2] << np.uint64(32) | w[3]
-    u = (w_radius.astype(np.float64) + 0.5) * 2.0**-64
-    return box_muller(u, w_angle, 64)[row]
+
+    def word(k):
+        """One of the six words for eight steps."""
+        counter = np.full_like(ids, 4 * block + k // 2)
+        if bits == 64:
+            w = philox4x32((address, low, high, counter), key)[2 * (k % 2) :]
+            return w[0] << np.uint64(32) | w[1]
+        w = philox4x32((address, low >> np.uint64(1), high, counter), key)[2 * (k % 2) :]
+        return np.where(ids % np.uint64(2) == 0, w[1], w[0])
+
+    w_radius, w_angle = word(3 * two_pairs + 2 * pair), word(3 * two_pairs + 1)
+    if pair == 1:
+        w_angle = second_angle(w_angle, bits)
+    u = (w_radius.astype(np.float64) + 0.5) * 2.0**-bits
+    return box_muller(u, w_angle, bits)[member]
 
 
 def reverse_brownian(x, D, T, num_steps, noise: Callable[[int], np.ndarray]):

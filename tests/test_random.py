@@ -65,7 +65,7 @@ def test_few_steps_take_half(dtype, size):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_law_of_the_normals(dtype):
-    z = np.concatenate([fill(dtype, 2**16, block=2 * b) for b in range(8)]).astype(np.float64)
+    z = np.concatenate([fill(dtype, 2**16, block=4 * b) for b in range(8)]).astype(np.float64)
     z = z.ravel()
     n = len(z)
     for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
@@ -82,6 +82,42 @@ def test_neighbours_are_uncorrelated(dtype):
         for f in (lambda v: v, np.square):
             r = np.corrcoef(f(a), f(b))[0, 1]
             assert abs(r) * np.sqrt(len(a)) < 4.5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_pairs_that_share_an_angle_are_independent(dtype):
+    """Two pairs of steps take their angles from one word."""
+    z = fill(dtype, 2**20).astype(np.float64)
+    turn = np.arctan2(z[1::2], z[0::2]) / (2.0 * np.pi) + 0.5
+
+    def p_value(a, b):
+        counts = np.histogram2d(a, b, bins=64, range=[[0, 1], [0, 1]])[0]
+        return stats.chisquare(counts.ravel()).pvalue
+
+    for a, b in ((0, 1), (2, 3), (0, 2), (1, 3)):
+        assert p_value(turn[a], turn[b]) > 1e-5
+    assert p_value(turn[0], turn[0]) < 1e-5  # the check can tell
+    assert p_value(turn[0], (turn[0] * 16) % 1) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("bits", "own"), [(32, [23, *range(24, 31)]), (64, [55, *range(56, 60)])], ids=["32", "64"]
+)
+def test_second_angles_lie_evenly_given_the_first(bits, own):
+    """Whatever the first angle is, so polynomials of the second pair have the mean they should."""
+    word = np.uint64(0x0123456789ABCDEF % 2**bits)
+    for k in own:
+        word &= ~np.uint64(1 << k)
+    patterns = np.arange(2 ** len(own), dtype=np.uint64)
+    words = np.full(len(patterns), word)
+    for k, bit in enumerate(own):
+        words |= (patterns >> np.uint64(k) & np.uint64(1)) << np.uint64(bit)
+    u = np.full(len(words), np.exp(-0.5))  # a radius of 1
+    first = np.array(naive.box_muller(u, words, bits))
+    assert np.ptp(first, axis=1).max() == 0.0
+    turned = naive.second_angle(words, bits)
+    angles = np.sort(np.arctan2(*naive.box_muller(u, turned, bits)[::-1]))
+    np.testing.assert_allclose(np.diff(angles), 2.0 * np.pi / len(words), atol=1e-12)
 
 
 def test_tails_reach_the_design():

@@ -43,8 +43,8 @@ class Limit:
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Final values of n particles after `taken` of the steps (all of them unless given)."""
         count = steps if taken is None else taken
-        h, blocks = T / steps, -(-count // 4)
-        a, s = np.zeros((2, 4 * blocks), np.float32)  # steps of zeros fill the last block
+        h, blocks = T / steps, -(-count // 8)
+        a, s = np.zeros((2, 8 * blocks), np.float32)  # steps of zeros fill the last block
         a[:count] = -h / (T - h * np.arange(count))
         s[:count] = (2.0 * D * h) ** 0.5
         out = np.empty(n, np.float32)

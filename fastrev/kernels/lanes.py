@@ -199,6 +199,17 @@ class Lanes:
         args = (self.value, self.value, self._of(32))
         return Lanes(self.builder, exact(self.builder, "fshl", *args))
 
+    def of_bytes(self, order: Sequence[int]) -> "Lanes":
+        """The integers of bytes of these, lowest first."""
+        kind, size = self.value.type, len(order)
+        lanes = kind.count if isinstance(kind, ir.VectorType) else 1
+        many = ir.VectorType(ir.IntType(8), lanes * size)
+        parts = self.builder.bitcast(self.value, many)
+        places = [lane * size + byte for lane in range(lanes) for byte in order]
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places)
+        value = self.builder.shuffle_vector(parts, parts, mask)
+        return Lanes(self.builder, self.builder.bitcast(value, kind))
+
     def xor_high(self, a: "Lanes", b: "Lanes") -> "Lanes":
         """Vectors of 64-bit integers whose high halves alone are changed: self ^ a ^ b."""
         if self.value.type.count * 64 < 512:

@@ -1,9 +1,11 @@
 """Standard normals for one coordinate of consecutive particles.
 
-Row s of the buffer serves step 8 b + s.  A Philox counter gives four words: two float32 normals
-for each of two particles, with ids 2 q and 2 q + 1 and counter (stream | coordinate, q, id high,
-block), or two float64 normals for one.  They serve steps 2 block and 2 block + 1.  So the words of
-a vector of counters lie where the vector of normals needs them, with no shuffles.
+Row s of the buffer serves step 8 b + s.  The eight normals of a particle take six words, of the
+counters (stream | coordinate, q, id high, 4 b + k) with k = 0, 1 and 2, by threes: the first
+and the third word are the radii of two pairs, which share the second (`normal.other_angle`).  A
+counter gives two float32 words to each of two particles, with ids 2 q and 2 q + 1, or two float64
+words to one, with id q.  So the words of a vector of counters lie where the vector of normals
+needs them, with no shuffles.
 
 The words of some particles are made while the normals of the particles before them are: words
 take integer multiplies, shifts and xors, normals mostly fused multiply-adds, and the processor
@@ -23,7 +25,7 @@ from numba.extending import intrinsic
 
 from fastrev.kernels.jit import loop, scalar
 from fastrev.kernels.lanes import Lanes, wide_registers
-from fastrev.kernels.normal import normal_pair, normal_pair64, uniform64
+from fastrev.kernels.normal import normal_pair, normal_pair64, other_angle, uniform64
 from fastrev.kernels.philox import (
     Words,
     after_three,
@@ -39,10 +41,10 @@ from fastrev.kernels.weave import Stages, finished, staggered, weave
 _u64 = np.uint64
 _HALF = _u64(32)
 
-PER_COUNTER = 2
-"""Steps whose noise one counter gives."""
 BLOCK_STEPS = 8
 """Steps whose noise is made at once."""
+BLOCK_COUNTERS = 4
+"""Numbers of counters that are theirs; the last is not used."""
 WHOLE = 16
 """The rows of a buffer are whole multiples of so many particles."""
 PARTICLES = {"float32": 2, "float64": 1}
@@ -109,7 +111,7 @@ class _Fill:
 
     bits   of a float
     rows   normals of a particle
-    pairs  of normals that these take, each of a counter of its own
+    pairs  of normals that these take
     lanes  floats in a vector; width: counters in one
     """
 
@@ -119,7 +121,8 @@ class _Fill:
         self.stream = Lanes(builder, args[2])
         self.high, block, k0, k1 = (Lanes(builder, args[k]) for k in (0, 1, 3, 4))
         keys = round_keys(k0, k1)
-        blocks = (of_block(self.stream, self.high, block + k, keys) for k in range(self.pairs))
+        words = self.pairs + -(-self.pairs // 2)
+        blocks = (of_block(self.stream, self.high, block + k, keys) for k in range(-(-words // 2)))
         self.blocks = [[word.over(self.width) for word in words] for words in blocks]
         self.keys = [(a.over(self.width), b.over(self.width)) for a, b in keys]
 
@@ -155,9 +158,15 @@ class _Fill:
             yield
 
     def normals(self, words: list[Lanes], out: list[list[Lanes]]) -> Stages:
-        """As many normals as words, pairs in a list each."""
-        pairs = zip(words[::2], words[1::2], out, strict=True)
-        return staggered(*(normal_pair(a, b, self.bits, pair) for a, b, pair in pairs))
+        """The normals of these words, pairs in a list each."""
+
+        def pair(k: int) -> Stages:
+            three = words[3 * (k // 2) :]
+            if k % 2:
+                return normal_pair(three[2], other_angle(three[1], self.bits), self.bits, out[k])
+            return normal_pair(three[0], three[1], self.bits, out[k])
+
+        return staggered(*(pair(k) for k in range(self.pairs)))
 
     def emit(self, rows: list[Any], count: Any, particles: Any) -> None:
         """Rows of `count` vectors from the addresses on; particles(index) of `kept` or `made`."""

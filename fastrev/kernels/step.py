@@ -7,14 +7,13 @@ import numpy as np
 from fastrev.kernels.advance import make_advance, make_variances
 from fastrev.kernels.boundary import make_begin, make_bound
 from fastrev.kernels.jit import loop
-from fastrev.kernels.noise import BLOCK_STEPS, PARTICLES, PER_COUNTER, fill_normals, keep_words
+from fastrev.kernels.noise import BLOCK_COUNTERS, BLOCK_STEPS, PARTICLES, fill_normals, keep_words
 from fastrev.kernels.philox import STREAM_CORRECTOR, STREAM_STEP
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 
 _u64 = np.uint64
 _STEP, _CORRECTOR = _u64(STREAM_STEP), _u64(STREAM_CORRECTOR)
-_PER_BLOCK = BLOCK_STEPS // PER_COUNTER
 
 
 def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
@@ -45,14 +44,14 @@ def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
         z, after, words, words_after = noises
         number = i0 // BLOCK_STEPS
         if noisy:
-            block = _u64(number * _PER_BLOCK)
+            block = _u64(number * BLOCK_COUNTERS)
             for w in range(len(words)):
                 address = _u64(_STEP | _u64(j0 + w))
                 fill_normals(z, w, steps, words[w], low, high, block, address, k0, k1)
         if corrected:
             repeats = len(after) // BLOCK_STEPS
             for r in range(repeats):
-                block = _u64((number * repeats + r) * _PER_BLOCK)
+                block = _u64((number * repeats + r) * BLOCK_COUNTERS)
                 part = after[r * BLOCK_STEPS : (r + 1) * BLOCK_STEPS]
                 for w in range(len(words_after)):
                     address = _u64(_CORRECTOR | _u64(j0 + w))
