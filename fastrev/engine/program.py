@@ -35,7 +35,10 @@ fall on the same few sets of the cache (measured: 1024 is 13 % slower).
 
 _WIDER = 3
 """Times as many where every step of a tile has more to begin with: a table of its own to read
-(measured: 8 % faster), observables to join (2 % at every step)."""
+(measured: 8 % faster), observables to join (at every step 3 %, at one of a hundred 2 % slower)."""
+
+_OFTEN = 5
+"""Steps for each of which observables are joined once, where that is often."""
 
 _LEAST_TILE = 256
 """Where a shard has few particles and each takes long, so that there are tiles for all threads
@@ -380,7 +383,8 @@ def _prepare(spec: Specification, stored: bool) -> Program:
     except NotAKernelError as error:
         raise KernelError(str(error)) from None
     number = callback.registered(called)
-    wider = bool(observers) or any(kernel.per_step for kernel in roles.values())
+    often = any(_OFTEN * len(o.steps) > spec.grid.steps for o in spec.observed.values())
+    wider = often or any(kernel.per_step for kernel in roles.values())
     if number is not None:
         tables["score"] = (real(number),)
     program = Program(
