@@ -11,7 +11,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,7 +60,7 @@ def count() -> int:
 
 
 def for_each(pieces: Iterable[Any], work: Callable[[Any], T]) -> list[T]:
-    """`work(piece)` of every piece, in their order, on `count()` threads.
+    """`work(piece)` of every piece, in their order, on `count()` threads, of which this is one.
 
     The first exception, or a KeyboardInterrupt, cancels the pieces not yet begun,
     waits for those running, and is raised.
@@ -72,21 +72,25 @@ def for_each(pieces: Iterable[Any], work: Callable[[Any], T]) -> list[T]:
     results: dict[int, T] = {}
 
     def turns() -> None:
-        while True:
-            try:
-                k = left.popleft()
-            except IndexError:
-                return
-            results[k] = work(pieces[k])
+        try:
+            while True:
+                try:
+                    k = left.popleft()
+                except IndexError:
+                    return
+                results[k] = work(pieces[k])
+        except BaseException:
+            left.clear()
+            raise
 
-    futures = [_pool(threads).submit(turns) for _ in range(min(threads, len(pieces)))]
+    others = [_pool(threads - 1).submit(turns) for _ in range(min(threads, len(pieces)) - 1)]
     try:
-        wait(futures, return_when=FIRST_EXCEPTION)
+        turns()
     finally:
         left.clear()
-        wait(futures)
-    for future in futures:
-        future.result()  # raises what a piece raised
+        wait(others)
+    for other in others:
+        other.result()  # raises what a piece raised
     return [results[k] for k in range(len(pieces))]
 
 
