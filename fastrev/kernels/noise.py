@@ -9,8 +9,8 @@ needs them, with no shuffles.
 
 The words of some particles are made while the normals of the particles before them are: words
 take integer multiplies, shifts and xors, normals mostly fused multiply-adds, and the processor
-has units of its own for each (measured, Emerald Rapids: 16 x 8 float32 normals take 166 cycles,
-182 with the one after the other; 8 x 8 of float64 196 and 219).  So this loop is written as
+has units of its own for each (measured, Emerald Rapids: 16 x 8 float32 normals take 148 cycles,
+163 with the one after the other; 8 x 8 of float64 173 and 204).  So this loop is written as
 vectors, in the order in which its instructions are to run: a compiler that vectorises a loop over
 particles keeps the order it is given.
 """
