@@ -79,15 +79,13 @@ def for_each(pieces: Iterable[Any], work: Callable[[Any], T]) -> list[T]:
                 except IndexError:
                     return
                 results[k] = work(pieces[k])
-        except BaseException:
+        finally:
             left.clear()
-            raise
 
     others = [_pool(threads - 1).submit(turns) for _ in range(min(threads, len(pieces)) - 1)]
     try:
         turns()
     finally:
-        left.clear()
         wait(others)
     for other in others:
         other.result()  # raises what a piece raised

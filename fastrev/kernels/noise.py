@@ -121,8 +121,8 @@ class _Fill:
         self.stream = Lanes(builder, args[2])
         self.high, block, k0, k1 = (Lanes(builder, args[k]) for k in (0, 1, 3, 4))
         keys = round_keys(k0, k1)
-        words = self.pairs + -(-self.pairs // 2)
-        blocks = (of_block(self.stream, self.high, block + k, keys) for k in range(-(-words // 2)))
+        count = -(-(self.pairs + -(-self.pairs // 2)) // 2)  # of counters: two words of each
+        blocks = (of_block(self.stream, self.high, block + k, keys) for k in range(count))
         self.blocks = [[word.over(self.width) for word in words] for words in blocks]
         self.keys = [(a.over(self.width), b.over(self.width)) for a, b in keys]
 
