@@ -1,4 +1,4 @@
-"""Slow, obvious oracles in NumPy: Philox, Box-Muller, and the reference document's loop."""
+"""Slow, obvious oracles in NumPy: Philox, ARS, Box-Muller, and the reference document's loop."""
 
 from collections.abc import Callable
 
@@ -24,6 +24,62 @@ def philox4x32(counter, key):
     return c
 
 
+def times(a, b):
+    """The product in AES's field, of polynomials over two elements modulo 0x11B."""
+    product = 0
+    for bit in range(8):
+        if b >> bit & 1:
+            product ^= a << bit
+    for bit in range(14, 7, -1):
+        if product >> bit & 1:
+            product ^= 0x11B << (bit - 8)
+    return product
+
+
+def s_box(a):
+    """SubBytes of a byte, by the definition of FIPS 197."""
+    inverse = next((b for b in range(256) if times(a, b) == 1), 0)
+    bits = [inverse >> k & 1 for k in range(8)]
+    c = [0x63 >> k & 1 for k in range(8)]
+    new = [sum(bits[(k + r) % 8] for r in (0, 4, 5, 6, 7)) % 2 ^ c[k] for k in range(8)]
+    return sum(bit << k for k, bit in enumerate(new))
+
+
+S_BOX = np.array([s_box(a) for a in range(256)], np.uint8)
+DOUBLE = np.array([times(a, 2) for a in range(256)], np.uint8)
+
+
+def aes_round(state, key, last=False):
+    """A round of AES on states (..., column, row) of bytes."""
+    state = S_BOX[state]
+    for row in range(4):
+        state[..., row] = np.roll(state[..., row], -row, axis=-1)
+    if not last:
+        a, b, c, d = (np.roll(state, -k, axis=-1) for k in range(4))
+        state = DOUBLE[a] ^ DOUBLE[b] ^ b ^ c ^ d
+    return state ^ key
+
+
+def ars4x32(counter, key):
+    """Random123's ars4x32-7 on arrays that hold 32-bit words."""
+
+    def states(words):
+        words = np.stack([np.asarray(w, dtype="<u4") for w in words], axis=-1)
+        return words.view(np.uint8).reshape(*words.shape, 4)
+
+    def keys(r):
+        halves = [(key[k] | key[k + 1] << 32) + r * w for k, w in ((0, W[0]), (2, W[1]))]
+        return states([half >> shift & 0xFFFFFFFF for half in halves for shift in (0, 32)])
+
+    state = states(counter) ^ keys(0)
+    for r in range(1, 8):
+        state = aes_round(state, keys(r), last=r == 7)
+    return [state[..., k, :].copy().view("<u4")[..., 0].astype(np.uint64) for k in range(4)]
+
+
+W = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
+
+
 def box_muller(u, w_angle, bits):
     """(z0, z1): the angle's top bit is their sign, its low ones place it in the half circle."""
     fraction = {32: 23, 64: 52}[bits]
@@ -40,7 +96,7 @@ def second_angle(w, bits):
     return sum(part << np.uint64(bits - 8 * (k + 1)) for k, part in enumerate(parts))
 
 
-def normals(ids, step, coordinate, seed, dtype="float32", stream=1):
+def normals(ids, step, coordinate, seed, dtype="float32", stream=1, generator="philox"):
     """The standard normal of each id at a step, as the design addresses it."""
     ids = np.asarray(ids, dtype=np.uint64)
     key = (seed & 0xFFFFFFFF, seed >> 32)
@@ -52,6 +108,13 @@ def normals(ids, step, coordinate, seed, dtype="float32", stream=1):
 
     def word(k):
         """One of the six words for eight steps."""
+        if generator == "ars":
+            counter = np.full_like(ids, 8 * block + k)
+            shared = np.uint64(128 // bits)  # particles of a counter
+            w = ars4x32((address, low // shared, high, counter), (*key, 0, 0))
+            if bits == 64:
+                w = [w[0] | w[1] << np.uint64(32), w[2] | w[3] << np.uint64(32)]
+            return np.choose((ids % shared).astype(int), w)
         counter = np.full_like(ids, 4 * block + k // 2)
         if bits == 64:
             w = philox4x32((address, low, high, counter), key)[2 * (k % 2) :]

@@ -1,6 +1,7 @@
 """The engine's promises: the oracle's numbers, and the same bits however a run is cut up."""
 
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -22,18 +23,24 @@ def digest(x):
     return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
 
 
+generators = pytest.mark.parametrize("generator", ["philox", "ars"])
+
+
+@generators
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-5), ("float64", 1e-12)])
-def test_reference_loop(dtype, tolerance):
+def test_reference_loop(dtype, tolerance, generator):
     """The reference document's loop, fed the same normals, to rounding."""
     n, steps, seed, dim = 5000, 50, 2**40 + 7, 2
     start = np.random.default_rng(1).normal(size=(n, dim)).astype(dtype)
-    run = fr.simulate(REVERSE, start, time=(1, 0), steps=steps, seed=seed, dtype=dtype)
+    run = fr.simulate(
+        REVERSE, start, time=(1, 0), steps=steps, seed=seed, dtype=dtype, generator=generator
+    )
     for j in range(dim):
         x0 = start[:, j].astype(np.float64)
 
         def noise(i, j=j, shift=0):
             key = noise_key(run.specification)
-            return naive.normals(np.arange(n), i + shift, j, key, dtype)
+            return naive.normals(np.arange(n), i + shift, j, key, dtype, generator=generator)
 
         want = naive.reverse_brownian(x0, 0.5, 1.0, steps, noise)
         assert np.max(np.abs(run.x[:, j] - want)) < tolerance
@@ -71,12 +78,14 @@ MODELS = {
 }
 
 
+@generators
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", MODELS)
-def test_same_bits_however_cut(name, dtype, monkeypatch, tmp_path):
+def test_same_bits_however_cut(name, dtype, generator, monkeypatch, tmp_path):
     process, x0, dim = MODELS[name]
     n = 10_007  # aligned to nothing
     common = {"n": n, "steps": 20, "seed": 9, "dtype": dtype, "dim": dim, "frames": 4}
+    common["generator"] = generator
     common["time"] = (1, 0) if isinstance(process, fr.Reverse) else (0, 1)
     whole = fr.simulate(process, x0, **common)
     assert np.isfinite(whole.frames).all()
@@ -101,9 +110,10 @@ from problems import MIXTURE
 import fastrev as fr
 for dtype in ("float32", "float64"):
     vp = fr.VP()
-    run = fr.simulate(fr.reverse(vp, vp.score(MIXTURE)), fr.Gaussian(), n=20_001, time=(1, 0),
-                      steps=50, seed=1, dtype=dtype)
-    print(hashlib.sha256(run.x.tobytes()).hexdigest())
+    for generator in ("philox", "ars"):
+        run = fr.simulate(fr.reverse(vp, vp.score(MIXTURE)), fr.Gaussian(), n=20_001, time=(1, 0),
+                          steps=50, seed=1, dtype=dtype, generator=generator)
+        print(hashlib.sha256(run.x.tobytes()).hexdigest())
 x = np.linspace(-4, 4, 201)
 grid = fr.GridScore([0.001, 1.0], x, np.array([np.sin(3 * x) - x, -x]))  # values are looked up
 run = fr.simulate(fr.reverse(vp, grid), fr.Gaussian(), n=20_001, time=(1, 0.001), steps=50, seed=1)
@@ -112,17 +122,16 @@ print(hashlib.sha256(run.x.tobytes()).hexdigest())
 
 
 def test_same_bits_on_every_processor(tmp_path):
-    """AVX2 with FMA on one thread, AVX-512, and this machine's own instructions."""
-    targets = [
-        {"NUMBA_NUM_THREADS": "2"},
-        {
-            "NUMBA_CPU_NAME": "haswell",
-            "NUMBA_CPU_FEATURES": "+fma,+avx2",
-            "NUMBA_NUM_THREADS": "1",
-        },
-    ]
+    """AVX2 with FMA on one thread, AVX-512, and this machine's own instructions; rounds of AES by a
+    table, one at a time, two and four."""
+    haswell = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+fma,+avx2"}
+    targets = [{"NUMBA_NUM_THREADS": "2"}, haswell | {"NUMBA_NUM_THREADS": "1"}]
     if " avx512f " in _cpu_flags():
-        targets.append({"NUMBA_CPU_NAME": "skylake-avx512"})
+        features = "+fma,+avx2,+avx512f,+avx512bw,+avx512dq,+avx512vl,+aes"
+        targets.append({"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": features})
+    for flag, features in ((" aes ", "+fma,+avx2,+aes"), (" vaes ", "+fma,+avx2,+aes,+vaes")):
+        if flag in _cpu_flags():
+            targets.append(haswell | {"NUMBA_CPU_FEATURES": features})
     script = SCRIPT.format(tests=os.path.dirname(__file__))
     answers = set()
     for target in targets:
@@ -133,7 +142,7 @@ def test_same_bits_on_every_processor(tmp_path):
         assert done.returncode == 0, done.stderr
         answers.add(done.stdout)
     assert len(answers) == 1
-    assert len(set(answers.pop().split())) == 3
+    assert len(set(answers.pop().split())) == 5
 
 
 def _cpu_flags():
@@ -145,11 +154,14 @@ def _cpu_flags():
 
 
 def test_trace_equals_the_frames(tmp_path):
-    for name, dtype in (("brownian", "float32"), ("mixture-3d", "float64")):
+    cases = itertools.product(
+        (("brownian", "float32"), ("mixture-3d", "float64")), ("philox", "ars")
+    )
+    for (name, dtype), generator in cases:
         process, x0, dim = MODELS[name]
         run = fr.simulate(
             process, x0, n=5000, time=(1, 0), steps=40, seed=2, dim=dim, dtype=dtype, frames=5,
-            out=tmp_path / f"{name}.h5",
+            generator=generator, out=tmp_path / f"{name}-{generator}.h5",
         )  # fmt: skip
         ids = [0, 17, 1024, 4999]
         paths = fr.open(run.path).trace(ids)
@@ -233,24 +245,31 @@ def test_interrupt_stops_between_pieces():
     assert len(done) < 1000
 
 
-def test_ids_beyond_32_bits():
+@generators
+def test_ids_beyond_32_bits(generator):
     """A range across 2^32, against the same particles one by one, and the oracle."""
     from fastrev.engine.program import Kept, build
     from fastrev.engine.specification import Options, specify
 
-    options = Options(n=2**33, time=[0.0, 1.0], steps=9, seed=5, keep={"start": 0})
-    program = build(specify(PROCESS, fr.Point(0.0), options))
-    first, count = 2**32 - 1500, 3000
+    options = Options(n=2**33, steps=9, seed=5, keep={"start": 0}, generator=generator)
+    program = build(specify(PROCESS, fr.Gaussian(), options))
+    first, count = 2**32 - 1501, 3000  # within a counter
     frames = np.empty((2, count, 1), np.float32)
     program.run_range(Kept(frames, np.empty(0, np.float32)), first, count, first)
     for particle in (first, 2**32 - 1, 2**32, 2**32 + 1, first + count - 1):
         path = program.run_path(particle)
         np.testing.assert_array_equal(frames[:, particle - first], path[[0, -1]])
     ids = first + np.arange(count)
-    z = sum(naive.normals(ids, i, 0, 5) for i in range(9))
-    assert np.max(np.abs(frames[-1, :, 0] - z / 3)) < 1e-5
-    low = sum(naive.normals(ids % 2**32, i, 0, 5) for i in range(9))
-    assert np.max(np.abs(frames[-1, :, 0] - low / 3)) > 1.0
+
+    def normals(ids, step, stream):
+        return naive.normals(ids, step, 0, 5, stream=stream, generator=generator)
+
+    start = normals(ids, 0, 0)
+    assert np.max(np.abs(frames[0, :, 0] - start)) < 1e-5
+    z = sum(normals(ids, i, 1) for i in range(9))
+    assert np.max(np.abs(frames[-1, :, 0] - start - z / 3)) < 1e-5
+    low = sum(normals(ids % 2**32, i, 1) for i in range(9))
+    assert np.max(np.abs(frames[-1, :, 0] - start - low / 3)) > 1.0
 
 
 def test_verdicts_can_tell():

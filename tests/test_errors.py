@@ -45,6 +45,10 @@ CASES = {
     "seed negative": (lambda: run(seed=-1), "seed: .*greater than or equal to 0, got -1"),
     "seed large": (lambda: run(seed=2**64), "seed: .*less than"),
     "dtype": (lambda: run(dtype="float16"), "dtype: .*'float32' or 'float64', got 'float16'"),
+    "generator": (
+        lambda: run(generator="mt19937"),
+        "generator: .*'philox' or 'ars', got 'mt19937'",
+    ),
     "method": (lambda: run(method="hoin"), "method: 'hoin' is not known: did you mean 'heun'"),
     "frames one": (lambda: run(frames=1), "frames: .*got 1"),
     "frames many": (lambda: run(frames=99), "frames must be at most steps \\+ 1 = 6, got 99"),
@@ -113,6 +117,10 @@ CASES = {
     "D huge": (lambda: fr.Brownian(10**400), "Brownian.D must be a finite number"),
     "steps huge": (lambda: run(steps=10**9), "steps needs .* GB"),
     "three times": (lambda: run(time=(0, 1, 2)), r"time must be \(t0, t1\), got 3 times"),
+    "corrections many": (
+        lambda: run(steps=2**10, method=fr.PredictorCorrector(2**22 + 1)),
+        "method: steps x corrections must be at most 4,294,967,296, got 1,024 x 4,194,305",
+    ),
     "dim huge": (lambda: run(n=1, dim=2**24 + 1), "dim must be at most 16,777,216"),
     "out": (lambda: run(out=5), "out must be a file name, got 5"),
     "unsupported": (

@@ -92,8 +92,9 @@ def test_weak_order_of_the_exponential_integrator():
     assert abs(slope - 1) < 0.15
 
 
+@pytest.mark.parametrize("generator", ["philox", "ars"])
 @pytest.mark.parametrize("shape", ["coordinate", "tile", "tuple"])
-def test_corrector_against_an_oracle(shape):
+def test_corrector_against_an_oracle(shape, generator):
     """Every shape of a score, step by step; noise of its own stream, two corrections a step."""
     process, n, steps, seed, method = fr.VP(), 100, 11, 5, fr.PredictorCorrector(2, snr=0.2)
     start = np.random.default_rng(1).normal(size=(n, 2))
@@ -108,13 +109,13 @@ def test_corrector_against_an_oracle(shape):
 
     run = fr.simulate(
         fr.reverse(process, score), start, time=(1, 0.2), steps=steps, dtype="float64", seed=seed,
-        method=method,
+        method=method, generator=generator,
     )  # fmt: skip
     x, times, ids = start.copy(), run.specification.grid.times, np.arange(n)
 
     def normals(step, stream):
         key = noise_key(run.specification)
-        z = [naive.normals(ids, step, j, key, np.float64, stream) for j in range(2)]
+        z = [naive.normals(ids, step, j, key, "float64", stream, generator) for j in range(2)]
         return np.stack(z, axis=1)
 
     for i, (t, u) in enumerate(itertools.pairwise(times)):

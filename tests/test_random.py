@@ -1,71 +1,166 @@
 """The generator: known answers, the oracle, then the law of the normals."""
 
+import llvmlite.binding as llvm
 import naive
+import numba
 import numpy as np
 import pytest
+from llvmlite import ir
 from scipy import stats
 
 import fastrev as fr
-from fastrev.kernels import noise, philox
+from fastrev.kernels import aes, ars, philox
+from fastrev.kernels.lanes import Lanes
+from fastrev.kernels.noise import NOISE
+from fastrev.kernels.streams import STREAM_STEP
 
-KNOWN = [
-    ([0] * 4, [0] * 2, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
-    ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
-    (
-        [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
-        [0xA4093822, 0x299F31D0],
-        "d16cfe09 94fdcceb 5001e420 24126ea1",
-    ),
+GENERATORS = {
+    "philox": (philox.philox4x32, naive.philox4x32),
+    "ars": (ars.ars4x32, naive.ars4x32),
+}
+PI = [
+    0x243F6A88,
+    0x85A308D3,
+    0x13198A2E,
+    0x03707344,
+    0xA4093822,
+    0x299F31D0,
+    0x082EFA98,
+    0xEC4E6C89,
 ]
+KNOWN = [
+    ("philox", [0] * 6, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+    ("philox", [0xFFFFFFFF] * 6, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+    ("philox", PI[:6], "d16cfe09 94fdcceb 5001e420 24126ea1"),
+    ("ars", [0] * 8, "dacf61ff c45798f3 113c7eeb 101e27f3"),
+    ("ars", [0xFFFFFFFF] * 8, "fbaaff1f bb547ef9 13d8cd78 7aaa969b"),
+    ("ars", PI, "d1df87af f67d43ba 4f66afdb 393dcb2d"),
+]
+"""Counter and key, and the words of philox4x32_R(10) and ars4x32_R(7)."""
 
 
-@pytest.mark.parametrize(("counter", "key", "answer"), KNOWN)
-def test_known_answers(counter, key, answer):
-    """Random123, tests/kat_vectors."""
-    words = philox.philox4x32(*(np.uint64(w) for w in (*counter, *key)))
-    assert " ".join(f"{int(w):08x}" for w in words) == answer
-    oracle = naive.philox4x32([np.array([w]) for w in counter], key)
-    assert " ".join(f"{int(w[0]):08x}" for w in oracle) == answer
+@pytest.mark.parametrize(("generator", "given", "answer"), KNOWN)
+def test_known_answers(generator, given, answer):
+    """Of Random123."""
+    ours, oracle = GENERATORS[generator]
+    assert " ".join(f"{int(w):08x}" for w in ours(*(np.uint64(w) for w in given))) == answer
+    words = oracle([np.array([w]) for w in given[:4]], given[4:])
+    assert " ".join(f"{int(w[0]):08x}" for w in words) == answer
 
 
-def fill(dtype, size, low=0, high=0, block=0, coordinate=0, seed=12345, steps=8):
-    z = np.zeros((8, 1, size), dtype)
-    address, k0, k1 = philox.STREAM_STEP | coordinate, seed & 0xFFFFFFFF, seed >> 32
-    words = noise.kept_words(dtype, size, low, high, address, k0, k1)
-    blocks = [np.uint64(w) for w in (low, high, block, address, k0, k1)]
-    noise.fill_normals(z, 0, steps, words, *blocks)
+def test_a_cipher_of_these_rounds():
+    """AES-128 of FIPS 197, appendix B: the oracle's rounds, and the kernels' table."""
+    key = np.frombuffer(bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c"), np.uint8).reshape(4, 4)
+    state = np.frombuffer(bytes.fromhex("3243f6a8885a308d313198a2e0370734"), np.uint8)
+    state, factor = state.reshape(4, 4) ^ key, 1
+    for r in range(1, 11):
+        first = naive.S_BOX[np.roll(key[3], -1)] ^ np.array([factor, 0, 0, 0], np.uint8) ^ key[0]
+        key = np.bitwise_xor.accumulate([first, *key[1:]])
+        state, factor = naive.aes_round(state, key, last=r == 10), naive.times(factor, 2)
+    assert state.tobytes().hex() == "3925841d02dc09fbdc118597196a0b32"
+    assert aes._s_box() == naive.S_BOX.tolist()
+
+
+def test_rounds_by_arm(monkeypatch):
+    """The code for these processors, which has been run by an emulator only."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    try:
+        target = llvm.Target.from_triple("aarch64-linux-gnu")
+    except RuntimeError:
+        pytest.skip("LLVM without this target")
+    monkeypatch.setattr(aes, "_triple", lambda: target.triple)
+    monkeypatch.setattr(aes, "processor_has", lambda feature: feature == "aes")
+    module, kind = ir.Module(), ir.VectorType(ir.IntType(64), 4)
+    function = ir.Function(module, ir.FunctionType(kind, [kind] * 2), "rounds")
+    builder = ir.IRBuilder(function.append_basic_block())
+    state, key = (Lanes(builder, value) for value in function.args)
+    builder.ret(aes.aes_round(aes.aes_round(state, key), key, last=True).value)
+    machine = target.create_target_machine(features="+neon,+aes")
+    code = machine.emit_assembly(llvm.parse_assembly(str(module)))
+    assert code.count("aese\t") == 4 and code.count("aesmc\t") == 2  # of two states
+
+
+def test_known_answer_by_what_arm_has(monkeypatch):
+    """AESE adds a key, then does SubBytes and ShiftRows; AESMC does MixColumns."""
+
+    def instruction(name, *args):
+        if name.endswith("aesmc"):
+            return aes._mix_columns(*args)
+        state, key = args
+        return aes._by_table(state ^ key, last=True).integers(8)
+
+    monkeypatch.setattr(aes, "_x86", lambda: False)
+    monkeypatch.setattr(aes, "_arm", lambda: True)
+    monkeypatch.setattr(aes, "_called", instruction)
+    compiled_now = numba.njit(ars.ars4x32.py_func)
+    words = compiled_now(*(np.uint64(w) for w in PI))
+    assert " ".join(f"{int(w):08x}" for w in words) == KNOWN[-1][-1]
+
+
+def fill(generator, dtype, size, low=0, high=0, block=0, coordinate=0, seed=12345, steps=8):
+    """Of block number `block` of eight steps."""
+    noise, z = NOISE[generator], np.zeros((8, 1, size), dtype)
+    address, k0, k1 = STREAM_STEP | coordinate, seed & 0xFFFFFFFF, seed >> 32
+    first = low - low % noise.generator.PARTICLES[dtype]
+    words = noise.words(dtype, size, first, high, address, k0, k1)
+    counter = block * noise.generator.BLOCK_COUNTERS
+    numbers = [np.uint64(w) for w in (low, high, counter, address, k0, k1)]
+    noise.fill_normals(z, 0, steps, words, *numbers)
     return z[:, 0, :]
 
 
+generators = pytest.mark.parametrize("generator", NOISE)
+
+
+@generators
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 2e-15)])
 @pytest.mark.parametrize("first", [0, 2**32 - 5000, 2**40])
-def test_normals_match_the_oracle(dtype, tolerance, first):
+def test_normals_match_the_oracle(generator, dtype, tolerance, first):
     seed, coordinate = 2**63 + 17, 3
     high, low = divmod(first, 2**32)
-    z = fill(dtype, 4096, low, high, 8, coordinate, seed)
+    z = fill(generator, dtype, 4096, low, high, 2, coordinate, seed)
     ids = first + np.arange(4096)
-    want = np.array([naive.normals(ids, 16 + row, coordinate, seed, dtype) for row in range(8)])
+
+    def oracle(step, seed):
+        return naive.normals(ids, step, coordinate, seed, dtype, generator=generator)
+
+    want = np.array([oracle(16 + row, seed) for row in range(8)])
     radius = np.repeat(np.hypot(want[0::2], want[1::2]), 2, axis=0)
     # rounding u near 1 moves r = sqrt(-2 ln u) by eps/r: the pair's centre is coarser
     assert np.max(np.abs(z - want) / (1.0 + radius + 1.0 / radius)) < tolerance
-    other = naive.normals(ids, 16, coordinate, seed ^ 1, dtype)
-    assert np.max(np.abs(z[0] - other)) > 1.0  # one flipped bit of the seed
+    assert np.max(np.abs(z[0] - oracle(16, seed ^ 1))) > 1.0  # one flipped bit of the seed
 
 
+@generators
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_begin_with_any_particle(generator, dtype):
+    """Also with one that is not the first of its counter."""
+    whole = fill(generator, dtype, 64, 1024)
+    for low in range(1025, 1029):
+        z, before = fill(generator, dtype, 64, low), low - 1024
+        np.testing.assert_array_equal(z[:, : 64 - before], whole[:, before:])
+        assert not np.array_equal(z[:, 0], whole[:, before - 1])
+
+
+@generators
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("size", [16, 64])
-def test_few_steps_take_half(dtype, size):
+def test_few_steps_take_half(generator, dtype, size):
     """Up to four steps fill four rows, with the same bits; one more fills all."""
-    whole = fill(dtype, size)
+    whole = fill(generator, dtype, size)
     for steps in range(1, 9):
-        z, rows = fill(dtype, size, steps=steps), 4 if steps <= 4 else 8
+        z, rows = fill(generator, dtype, size, steps=steps), 4 if steps <= 4 else 8
         np.testing.assert_array_equal(z[:rows], whole[:rows])
         assert not z[rows:].any()
 
 
+@generators
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_law_of_the_normals(dtype):
-    z = np.concatenate([fill(dtype, 2**16, block=4 * b) for b in range(8)]).astype(np.float64)
+def test_law_of_the_normals(generator, dtype):
+    z = np.concatenate([fill(generator, dtype, 2**16, block=b) for b in range(8)]).astype(
+        np.float64
+    )
     z = z.ravel()
     n = len(z)
     for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
@@ -74,20 +169,23 @@ def test_law_of_the_normals(dtype):
     assert stats.kstest(1.005 * z, "norm").pvalue < 1e-5  # the check can tell
 
 
+@generators
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_neighbours_are_uncorrelated(dtype):
+def test_neighbours_are_uncorrelated(generator, dtype):
     """Over steps of one particle, particles of one step, and both members of a pair."""
-    z = fill(dtype, 2**17).astype(np.float64)
-    for a, b in ((z[0], z[1]), (z[0], z[2]), (z[3], z[4]), (z[0, :-1], z[0, 1:])):
+    z = fill(generator, dtype, 2**17).astype(np.float64)
+    steps = [(z[0], z[1]), (z[0], z[2]), (z[3], z[4])]
+    for a, b in steps + [(z[0, :-lag], z[0, lag:]) for lag in (1, 2, 3)]:
         for f in (lambda v: v, np.square):
             r = np.corrcoef(f(a), f(b))[0, 1]
             assert abs(r) * np.sqrt(len(a)) < 4.5
 
 
+@generators
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_pairs_that_share_an_angle_are_independent(dtype):
+def test_pairs_that_share_an_angle_are_independent(generator, dtype):
     """Two pairs of steps take their angles from one word."""
-    z = fill(dtype, 2**20).astype(np.float64)
+    z = fill(generator, dtype, 2**20).astype(np.float64)
     turn = np.arctan2(z[1::2], z[0::2]) / (2.0 * np.pi) + 0.5
 
     def p_value(a, b):

@@ -5,7 +5,8 @@
     [reverse]   noise
     [x0]        kind and parameters of the initial law, or kind = "marginal"
     [observe.*] kind, times and parameters of the observable of that name
-    [run]       n, time, steps, grid, dim, seed, dtype, frames, method, shard_size
+    [run]       n, time, steps, grid, dim, seed, dtype, generator, frames, method,
+                shard_size
     [data], [train]  of a network that is trained: see `fastrev train`
     [boundary]  kind and walls: Reflect, Periodic or Absorb
     [output]    file, figure

@@ -83,6 +83,7 @@ def _describe_run(spec: Specification) -> dict[str, Any]:
     frames = spec.times.tolist() if spec.frame_steps else 0
     run |= {"frames": frames, "method": method_table(spec.method), "shard_size": spec.shard_size}
     run["storage"] = spec.storage
+    run["generator"] = spec.generator
     if spec.until is not None:
         run["until"] = asdict(spec.until)
     if spec.part != (1, 1):

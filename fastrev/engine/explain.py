@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrev.engine.program import Program, build, make_rows
 from fastrev.engine.specification import Specification
@@ -96,7 +97,7 @@ def explained(spec: Specification) -> Explanation:
     return Explanation(
         list(dict.fromkeys(reports)),
         _cost(program),
-        _noise_cost(spec.dtype) if noisy else 0.0,
+        _noise_cost(spec, program.tile) if noisy else 0.0,
         program.compile_seconds,
     )
 
@@ -120,16 +121,37 @@ def _cost(program: Program) -> float:
     return 1e9 * min(seconds) / (count * per_particle)
 
 
-def _noise_cost(dtype: str) -> float:
+def _noise_cost(spec: Specification, tile: int) -> float:
     """Nanoseconds per standard normal of one thread, the best of many."""
-    from fastrev.kernels.noise import fill_normals, kept_words
+    from fastrev.kernels.jit import loop
+    from fastrev.kernels.noise import NOISE, WHOLE
 
-    u64, z = np.uint64, np.empty((8, 1, 16 * 1024), dtype)
-    low, high, stream, key = u64(0), u64(0), u64(1 << 24), (u64(1), u64(2))
-    words = kept_words(dtype, z.shape[2], low, high, stream, *key)
-    seconds = []
-    for block in range(20):
+    noise, u64, size = NOISE[spec.generator], np.uint64, -(-tile // WHOLE) * WHOLE
+    z = _aligned((8, 1, size), spec.dtype)
+    low, high, stream, k0, k1 = (u64(number) for number in (0, 0, 1 << 24, 1, 2))
+    found = noise.words(spec.dtype, size, low, high, stream, k0, k1)
+    words = _aligned(found.shape, found.dtype)
+    words[:] = found
+    fill_normals = noise.fill_normals
+
+    @loop
+    def fill(z: Any, words: Any, count: int) -> None:
+        for block in range(count):
+            fill_normals(z, 0, 8, words, low, high, u64(8 * block), stream, k0, k1)
+
+    fill(z, words, 1)
+    seconds, count = [], 100
+    for _ in range(20):
         start = time.perf_counter()
-        fill_normals(z, 0, 8, words, low, high, u64(block), stream, *key)
+        fill(z, words, count)
         seconds.append(time.perf_counter() - start)
-    return 1e9 * min(seconds) / z.size
+    return 1e9 * min(seconds) / (z.size * count)
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """An empty array that begins on a cache line, as the memory of a tile does."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.empty(size + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    found: NDArray[Any] = room[start : start + size].view(dtype)
+    return found.reshape(shape)

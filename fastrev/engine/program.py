@@ -353,6 +353,7 @@ def _prepare(spec: Specification, stored: bool) -> Program:
     tuples = "tuple" in shapes
     recipe = recipes.Recipe(
         dtype=spec.dtype,
+        generator=spec.generator,
         **parts,
         combine=terms.combine,
         noisy=terms.noise > 0.0,

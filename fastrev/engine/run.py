@@ -224,6 +224,7 @@ class Run:
             "observe": ", ".join(tables.get("observe", {})),
             "boundary": _one_line(tables["boundary"]) if "boundary" in tables else "",
             "seed": self.seed,
+            "generator": run.get("generator", "philox"),
             "dtype": run["dtype"],
             "method": _method(run["method"]),
         }
@@ -242,7 +243,7 @@ class Run:
             lines["observed"] = s["observe"]
         if s["boundary"]:
             lines["boundary"] = s["boundary"]
-        lines["seed"] = str(s["seed"])
+        lines["seed"] = f"{s['seed']} ({s['generator']})"
         if self.seconds > 0:
             lines["throughput"] = (
                 f"{self.throughput / 1e6:,.0f} M particle-steps/s "

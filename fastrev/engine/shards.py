@@ -43,7 +43,7 @@ def pieces(shard: Shard, tile: int, count: int) -> list[tuple[int, int]]:
     than about `count` particles.
 
     So there are few calls where there is much work, and threads end together.  All but the first
-    begin at a multiple of a tile: noise of a tile that begins with an odd id has to be moved.
+    begin at a multiple of a tile: noise of a tile that begins within a counter has to be moved.
     """
     least, a, ranges = max(1, count // tile) * tile, shard.first, []
     while a < shard.end:

@@ -47,6 +47,7 @@ def simulate(
     boundary: Boundary | None = None,
     until: StandardError | None = None,
     part: tuple[int, int] | None = None,
+    generator: str = "philox",
 ) -> Run:
     """Run n independent particles of a process over a time grid.
 
@@ -84,6 +85,11 @@ def simulate(
     until       StandardError("mean", 1e-4): stop when that error of an observable is reached;
                 n is then the most that is run, and the result an ensemble of so many as were
     part        (k, m): only the k-th of m parts of the run, from 1 on; `merge` joins their files
+    generator   of the normals of the start, the steps and correctors (uniforms, and what happens
+                at walls, are Philox's): "philox" (Philox4x32-10), fast on every processor, or
+                "ars" (ARS4x32-7; both Salmon et al., SC11), faster where an instruction makes
+                rounds of AES of several counters (Intel since Ice Lake, AMD since Zen 3), and
+                slow on processors without AES
 
     The result is the same, bit for bit, at any number of threads and any shard size.
     Raises InputError (a ValueError) for bad input, before any file is touched;
@@ -92,7 +98,7 @@ def simulate(
     spec = specified(
         process, x0, n=n, time=time, steps=steps, dim=dim, seed=seed, dtype=dtype, frames=frames,
         method=method, observe=observe, shard_size=shard_size, keep=keep, storage=storage,
-        boundary=boundary, until=until, part=part,
+        boundary=boundary, until=until, part=part, generator=generator,
     )  # fmt: skip
     return execute(spec, out, progress, overwrite, durable, executor)
 

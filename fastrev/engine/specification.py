@@ -27,6 +27,8 @@ from fastrev.model.timegrid import TimeGrid
 Count = Annotated[int, Field(gt=0)]
 MAX_COORDINATES = 1 << 24
 """Coordinates that the address of a random number has room for."""
+MAX_STEPS, MAX_CORRECTIONS = 1 << 29, 1 << 32
+"""Steps, and corrections of all steps together, that it has room for."""
 _BYTES_PER_STEP = 200
 """Memory that a step of the grid and its coefficients take."""
 
@@ -84,6 +86,7 @@ class Options(BaseModel):
     dim: Count | None = None
     seed: Annotated[int, Field(ge=0, lt=2**64)] | None = None
     dtype: Literal["float32", "float64"] = "float32"
+    generator: Literal["philox", "ars"] = "philox"
     frames: When | Literal[0] = 2
     keep: Count | KeepIds | Annotated[list[int], Field(min_length=1)] = 1
     storage: Literal["float16", "float32", "float64"] | None = None
@@ -150,6 +153,7 @@ class Specification:
     boundary is what happens at walls, None without.
     until is the error at which it may stop with fewer than n particles, None without.
     part is (k, m) where only the k-th of m parts of its shards is run, from 1 on.
+    generator is that of the normals of the start, the steps and correctors.
     """
 
     process: Any
@@ -168,6 +172,7 @@ class Specification:
     boundary: Boundary | None = None
     until: StandardError | None = None
     part: tuple[int, int] = (1, 1)
+    generator: str = "philox"
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -244,6 +249,8 @@ def specify(
         )
     grid = grid or options.time_grid()
     _check_direction(process, grid)
+    method = as_method(options.method)
+    _check_room(grid.steps, getattr(method, "corrections", 0))
     if boundary is not None and not isinstance(boundary, Boundary):
         raise InputError(
             f"boundary must be Reflect, Periodic or Absorb, such as Reflect(0, 1), got {boundary!r}"
@@ -288,7 +295,7 @@ def specify(
         dim=dim,
         seed=secrets.randbits(63) if options.seed is None else options.seed,
         dtype=options.dtype,
-        method=as_method(options.method),
+        method=method,
         frame_steps=frame_steps,
         shard_size=min(size, n),
         keep=_kept(options.keep, n),
@@ -297,6 +304,7 @@ def specify(
         boundary=boundary,
         until=until,
         part=part,
+        generator=options.generator,
     )
 
 
@@ -328,6 +336,17 @@ def default_shard_size(steps: int, dim: int, frames: int, itemsize: int) -> int:
     by_memory = 48 * 2**20 // (max(frames, 1) * dim * itemsize)
     size = min(max(1024, by_work), by_memory)
     return max(1, size // 1024 * 1024 if size >= 1024 else size)
+
+
+def _check_room(steps: int, corrections: int) -> None:
+    """Beyond these random numbers would come again."""
+    if steps > MAX_STEPS:
+        raise InputError(f"steps must be at most {MAX_STEPS:,}, got {steps:,}")
+    if steps * corrections > MAX_CORRECTIONS:
+        raise InputError(
+            f"method: steps x corrections must be at most {MAX_CORRECTIONS:,}, "
+            f"got {steps:,} x {corrections:,}"
+        )
 
 
 def _check_direction(process: Any, grid: TimeGrid) -> None:

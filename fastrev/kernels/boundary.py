@@ -16,9 +16,9 @@ import numpy as np
 from fastrev.kernels.intrinsics import floor_nearest
 from fastrev.kernels.jit import loop, scalar
 from fastrev.kernels.noise import first_normal64, uniform_at
-from fastrev.kernels.philox import STREAM_BRIDGE
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
+from fastrev.kernels.streams import STREAM_BRIDGE
 from fastrev.kernels.vmath import BY_WIDTH
 
 _u64 = np.uint64

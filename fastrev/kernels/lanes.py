@@ -11,6 +11,7 @@ import llvmlite.binding
 import numba
 from llvmlite import ir
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 
 _INTEGERS = {"float": ir.IntType(32), "double": ir.IntType(64)}
 _SHORT = {"float": "f32", "double": "f64", "i32": "i32", "i64": "i64"}
@@ -18,12 +19,22 @@ _GATHERERS = ("sapphirerapids", "emeraldrapids", "graniterapids", "diamondrapids
 Operand = Union["Lanes", int, float]
 
 
+def processor_has(feature: str) -> bool:
+    """Whether code is made for a processor with this feature, by LLVM's name of it."""
+    features = numba.config.CPU_FEATURES
+    if features is None:
+        features = get_host_cpu_features()
+    return f"+{feature}" in features.split(",")
+
+
+def processor_name() -> str:
+    """LLVM's name of the processor that code is made for."""
+    return str(numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name())
+
+
 def wide_registers() -> bool:
     """Whether there are 32 vector registers of 64 bytes."""
-    features, name = numba.config.CPU_FEATURES, numba.config.CPU_NAME
-    if features is not None or name is not None:
-        return "+avx512f" in (features or "") or "avx512" in (name or "")
-    return bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
+    return processor_has("avx512f")
 
 
 def gathers_well() -> bool:
@@ -32,8 +43,7 @@ def gathers_well() -> bool:
     Before these processors of Intel a mended flaw made it slow (Downfall, CVE-2022-40982), and
     AMD's make a gather of loads.
     """
-    name = numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name()
-    return wide_registers() and name in _GATHERERS
+    return wide_registers() and processor_name() in _GATHERERS
 
 
 def splat(builder: Any, value: Any, width: int) -> Any:
@@ -225,6 +235,31 @@ class Lanes:
         mask = ir.Constant(ir.VectorType(ir.IntType(1), first.type.count), odd)
         return Lanes(self.builder, self.builder.select(mask, value, first)).integers(64)
 
+    def of_lanes(self, order: Sequence[int]) -> "Lanes":
+        """The lanes with these numbers."""
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
+        return Lanes(self.builder, self.builder.shuffle_vector(self.value, self.value, mask))
+
+    def and_then(self, other: "Lanes") -> "Lanes":
+        """A vector of these lanes and as many others."""
+        count = 2 * self.value.type.count
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(count)))
+        return Lanes(self.builder, self.builder.shuffle_vector(self.value, other.value, mask))
+
     def over(self, width: int) -> "Lanes":
         """A single number in every one of `width` lanes."""
         return Lanes(self.builder, splat(self.builder, self.value, width))
+
+
+def keep_together(*vectors: Lanes) -> None:
+    """All of these, which are changed in place, are made before anything uses one of them: LLVM,
+    which moves instructions that nothing waits for to the end of a loop, must leave theirs in the
+    order of the program."""
+    if wide_registers() and len(vectors) > 1:
+        builder, kinds = vectors[0].builder, [one.value.type for one in vectors]
+        nothing = ir.FunctionType(ir.LiteralStructType(kinds), kinds)
+        where = ["=v"] * len(kinds) + [str(k) for k in range(len(kinds))]
+        values = [one.value for one in vectors]
+        same = builder.asm(nothing, "", ",".join(where), values, False)
+        for k, one in enumerate(vectors):
+            one.value = builder.extract_value(same, k)

@@ -30,10 +30,10 @@ matter are exact.  Tails reach 6.76 sigma in float32 and 9.49 in float64.
 
 An angle uses 24 or 53 bits, and the first of them settle all but the last digits of the normals.
 So two pairs share an angle's word (measured, Emerald Rapids: 16 x 8 float32 normals in 148
-cycles, 170 with a word for each): the sign and the 15 or 28 bits after it are each pair's own, the
-lowest 8 or 24 are the other's.  Each pair has the law of two whole words.  Of both together,
-every product of a function of one and a polynomial in the other, of degree up to 255 or 31, has
-the mean that independent pairs give it; a dependence shows where one angle is known to
+cycles, and in 170 with a word for each): the sign and the 15 or 28 bits after it are each pair's
+own, the lowest 8 or 24 are the other's.  Each pair has the law of two whole words.  Of both
+together, every product of a function of one and a polynomial in the other, of degree up to 255 or
+31, has the mean that independent pairs give it; a dependence shows where one angle is known to
 2^-17 of a turn, 2^-30 in float64, and the other to 2^-9 or 2^-6.
 
 Source: Box and Muller, Ann. Math. Statist. 29 (1958) 610.
@@ -130,8 +130,6 @@ _F64 = _Format(
     ),
 )
 _FORMATS = {32: _F32, 64: _F64}
-_AT_ONCE = 2
-"""Terms of a polynomial in a stage."""
 _PART_BITS = 4
 _PARTS = 2**_PART_BITS
 """Parts of (1, 2], the first next to 2."""
@@ -150,29 +148,29 @@ def _polynomial(x: Lanes, coefficients: tuple[float, ...], out: list[Lanes]) -> 
     """c0 + c1 x + ..., appended to `out`."""
     *lower, last = coefficients
     y = x.constant(last)
-    for k, coefficient in enumerate(reversed(lower), 1):
+    for coefficient in reversed(lower):
         y = y.fma(x, coefficient)
-        if k % _AT_ONCE == 0:
-            yield
+        yield y
     out.append(y)
 
 
-def _radius(word: Lanes, form: _Format, out: list[Lanes]) -> Stages:
-    """sqrt(-2 ln u), appended to `out`."""
-    bits = (word.to_float() + 0.5).bits()
-    n = bits.constant(form.one + (form.bits << form.fraction)) - bits  # u's factor 2^-bits as well
+def squared_radius(word: Lanes, bits: int, out: list[Lanes]) -> Stages:
+    """-2 ln u of a word of so many bits, appended to `out`."""
+    form = _FORMATS[bits]
+    known = (word.to_float() + 0.5).bits()
+    n = known.constant(form.one + (form.bits << form.fraction)) - known  # u's 2^-bits as well
     lower = 2**form.fraction - 1
     # 2 + g, or the f of above, less one unit; LLVM would make an addition of a complement of n
     f = (n & lower ^ (lower | form.one)).float_of_bits()
-    squared: list[Lanes] = []
-    yield from (_by_product if form.bits == 32 else _by_parts)(n, f, form, squared)
-    out.append(squared[0].sqrt())
+    yield f
+    yield from (_by_product if form.bits == 32 else _by_parts)(n, f, form, out)
+    yield out[-1]
 
 
 def _by_product(n: Lanes, f: Lanes, form: _Format, out: list[Lanes]) -> Stages:
     """2 ln 2 n + g P(g), appended to `out`."""
     g = f - (2.0 - 2.0**-form.fraction)
-    yield
+    yield g
     p: list[Lanes] = []
     yield from _polynomial(g, form.p, p)
     unit = 2.0 * math.log(2.0) * 2.0**-form.fraction
@@ -183,7 +181,7 @@ def _by_parts(n: Lanes, f: Lanes, form: _Format, out: list[Lanes]) -> Stages:
     """2 ln 2 e + L + t Q(t), appended to `out`."""
     part = n >> (form.fraction - _PART_BITS)
     t = f.fma(part.of_table(_R), 2.0**-53 - 1.0)
-    yield
+    yield t
     q: list[Lanes] = []
     yield from _polynomial(t, form.p, q)
     e = (n >> form.fraction).signed_to_float()
@@ -198,27 +196,29 @@ def other_angle(word: Lanes, bits: int) -> Lanes:
     return word.of_bytes([*lower[half:], *lower[:half], top, below_top])
 
 
-def normal_pair(w_radius: Lanes, w_angle: Lanes, bits: int, out: list[Lanes]) -> Stages:
-    """Two independent standard normals from two words of so many bits, appended to `out`."""
+def normal_pair(squared: Lanes, w_angle: Lanes, bits: int, out: list[Lanes]) -> Stages:
+    """Two independent standard normals of a squared radius and an angle's word of so many bits,
+    appended to `out`."""
     form = _FORMATS[bits]
-    found: list[Lanes] = []
-    yield from _radius(w_radius, form, found)
-    yield
+    r = squared.sqrt()
+    yield r
     place = w_angle & (2**form.fraction - 1) | form.two
     s = place.float_of_bits() - 3.0
     v = s * s
-    yield
+    yield v
+    found: list[Lanes] = []
     yield from _polynomial(v, form.c, found)
-    yield
+    yield found[0]
     yield from _polynomial(v, form.s, found)
-    yield
-    r, c, q = found
+    yield found[1]
+    c, q = found
     r = (r.bits() ^ (w_angle & (1 << (bits - 1)))).float_of_bits()
     q = s * q
     rq = r * q
+    yield rq
     out.append((-rq).fma(q, r))
     out.append(rq * c)
-    yield
+    yield out[-1]
 
 
 def _pair_of(word: Any, real: Any, bits: int) -> Any:
@@ -227,8 +227,10 @@ def _pair_of(word: Any, real: Any, bits: int) -> Any:
     @intrinsic
     def pair_of(typingctx, w_radius, w_angle):
         def codegen(context, builder, signature, args):
-            out = []
-            finished(normal_pair(*(Lanes(builder, value) for value in args), bits, out))
+            w_radius, w_angle = (Lanes(builder, value) for value in args)
+            squared, out = [], []
+            finished(squared_radius(w_radius, bits, squared))
+            finished(normal_pair(squared[0], w_angle, bits, out))
             return context.make_tuple(builder, signature.return_type, [z.value for z in out])
 
         return types.UniTuple(real, 2)(word, word), codegen

@@ -10,37 +10,30 @@ rubbish: a 32 x 32 -> 64 multiply (`vpmuludq`) reads low halves only and its
 result holds both halves of the product, so a round is two multiplies, two
 shifts and two three-way xors with no shuffles.
 
-A counter is (stream | coordinate, id low, id high, block), the key the 64-bit
-seed.  So every random number has an address, and nothing is drawn in order.  In
-this order of the words particle and block do not meet in a product before the
-fourth round: what the first three make of a particle serves all its blocks.
+In the order of a counter's words (`streams`) particle and block do not meet in a
+product before the fourth round: what the first three make of a particle serves
+all its blocks (measured: 4 % of a run saved).
 """
 
+from typing import ClassVar
+
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from fastrev.kernels.jit import scalar
 from fastrev.kernels.lanes import Lanes
+from fastrev.kernels.streams import Address, Words
 from fastrev.kernels.weave import Stages, finished
 
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 LOW = 0xFFFFFFFF
 """The low half of a 64-bit lane."""
-
-Words = list[Lanes]
-
-STREAM_INITIAL = 0x00000000
-"""Stream of the initial draw (the top byte of the first counter word)."""
-STREAM_STEP = 0x01000000
-"""Stream of the step noise."""
-STREAM_CORRECTOR = 0x02000000
-"""Stream of the noise of Langevin correctors."""
-STREAM_BRIDGE = 0x03000000
-"""Stream of what happens within a step at an absorbing wall."""
+Keys = list[tuple[Lanes, Lanes]]
 
 
-def round_keys(k0: Lanes, k1: Lanes) -> list[tuple[Lanes, Lanes]]:
+def round_keys(k0: Lanes, k1: Lanes) -> Keys:
     """The ten keys of the rounds."""
     keys = [(k0, k1)]
     for _ in range(9):
@@ -49,7 +42,7 @@ def round_keys(k0: Lanes, k1: Lanes) -> list[tuple[Lanes, Lanes]]:
     return keys
 
 
-def rounds(counters: list[list[Lanes]], keys: list[tuple[Lanes, Lanes]]) -> Stages:
+def rounds(counters: list[list[Lanes]], keys: Keys) -> Stages:
     """Make words of counters [c0, c1, c2, c3] of 64 bits, in place, a round of one a stage.
 
     A round is a chain of dependent multiplies: several counters side by side keep the
@@ -61,14 +54,16 @@ def rounds(counters: list[list[Lanes]], keys: list[tuple[Lanes, Lanes]]) -> Stag
             p0, p1 = _products(counter)
             _, c1, _, c3 = counter
             counter[:] = p1.swapped() ^ c1 ^ k0, p1, p0.swapped() ^ c3 ^ k1, p0
-            yield
+            yield None
 
 
 def _products(counter: list[Lanes]) -> tuple[Lanes, Lanes]:
     return (counter[0] & LOW) * _M0, (counter[2] & LOW) * _M1
 
 
-def of_particle(stream: Lanes, low: Lanes, high: Lanes, keys: list[tuple[Lanes, Lanes]]) -> Words:
+def of_particle(
+    stream: Lanes, low: Lanes, high: Lanes, keys: list[tuple[Lanes, Lanes]]
+) -> list[Lanes]:
     """What three rounds make of a particle: of c0 the half that is not the block's, c1, of c2."""
     c0 = (high & LOW) * _M1 >> 32 ^ low ^ keys[0][0]
     p0 = (c0 & LOW) * _M0
@@ -77,7 +72,9 @@ def of_particle(stream: Lanes, low: Lanes, high: Lanes, keys: list[tuple[Lanes, 
     return [p1 >> 32, p1, p0]
 
 
-def of_block(stream: Lanes, high: Lanes, block: Lanes, keys: list[tuple[Lanes, Lanes]]) -> Words:
+def of_block(
+    stream: Lanes, high: Lanes, block: Lanes, keys: list[tuple[Lanes, Lanes]]
+) -> list[Lanes]:
     """What they make of a block: of c0, of c2, c3."""
     c2 = (stream & LOW) * _M0 >> 32 ^ block ^ keys[0][1]
     p1 = (c2 & LOW) * _M1
@@ -86,16 +83,49 @@ def of_block(stream: Lanes, high: Lanes, block: Lanes, keys: list[tuple[Lanes, L
     return [p1 ^ keys[2][0], p0 >> 32 ^ keys[2][1], p0]
 
 
-def after_three(particle: Words, block: Words) -> Words:
+def after_three(particle: list[Lanes], block: list[Lanes]) -> list[Lanes]:
     """The words after three rounds."""
     (a, c1, b), (c, d, c3) = particle, block
     return [a ^ c, c1, b ^ d, c3]
 
 
-def last_round(counter: list[Lanes], key: tuple[Lanes, Lanes]) -> Words:
+def last_round(counter: list[Lanes], key: tuple[Lanes, Lanes]) -> list[Lanes]:
     """Words 0 and 1, and 2 and 3: the high and the low half of a lane."""
     (p0, p1), (_, c1, _, c3), (k0, k1) = _products(counter), counter, key
     return [p1.xor_high(c1.swapped(), k0 << 32), p0.xor_high(c3.swapped(), k1 << 32)]
+
+
+class PhiloxWords(Words):
+    """A counter gives two float32 words to each of two particles, with ids 2 q and 2 q + 1, or two
+    float64 words to one, with id q."""
+
+    PARTICLES: ClassVar = {"float32": 2, "float64": 1}
+    LANES, KEPT = 1, 3
+    BLOCK_COUNTERS = 4  # the last is not used
+    PACE: ClassVar = {32: (1, 3, 2), 64: (1, 3, 2)}
+
+    def __init__(self, at: Address, count: int, width: int) -> None:
+        self.at, self.width = at, width
+        keys = round_keys(at.k0, at.k1)
+        counters = range(-(-count // 2))
+        blocks = (of_block(at.stream, at.high, at.block + k, keys) for k in counters)
+        self.blocks = [[word.over(width) for word in words] for words in blocks]
+        self.keys = [(a.over(width), b.over(width)) for a, b in keys]
+
+    def kept(self, first: Lanes) -> list[Lanes]:
+        """What three rounds make of counters."""
+        kind = ir.VectorType(ir.IntType(64), self.width)
+        lane = Lanes(first.builder, ir.Constant(kind, list(range(self.width))))
+        stream, high = self.at.stream.over(self.width), self.at.high.over(self.width)
+        return of_particle(stream, first.over(self.width) + lane, high, self.keys)
+
+    def words(self, kept: list[Lanes], bits: int, out: list[Lanes]) -> Stages:
+        """Two of each counter."""
+        counters = [after_three(kept, block) for block in self.blocks]
+        yield from rounds(counters, self.keys[3:-1])
+        for counter in counters:
+            out.extend(word.integers(bits) for word in last_round(counter, self.keys[-1]))
+            yield None
 
 
 @intrinsic

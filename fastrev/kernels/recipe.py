@@ -41,6 +41,7 @@ class Recipe:
     stages is the way of taking a step, corrected whether Langevin steps follow it.
     marked says whether its score marks particles that it is not made for.
     dim is known where a part works on tuples.
+    generator, of `noise.NOISE`, is that of the normals of the start, the steps and correctors.
     draw is None where the initial state is given as an array.
     """
 
@@ -64,6 +65,7 @@ class Recipe:
     boundary: Literal["reflect", "periodic", "absorb", "absorb-bridge"] | None = None
     dim: int | None = None
     rank: int = 1
+    generator: str = "philox"
 
     @property
     def coupled(self) -> bool:
@@ -103,7 +105,7 @@ class Recipe:
 
     def fingerprint(self) -> str | None:
         """A content hash of everything that is compiled in, None where part of it is opaque."""
-        parts = [self.dtype, self.storage, self.noisy, self.combine]
+        parts = [self.dtype, self.generator, self.storage, self.noisy, self.combine]
         parts += [self.stages, self.corrected, self.structure, self.dim, self.rank]
         parts += [self.divergence == "numeric", self.boundary, self.marked]
         parts += [self.draw, self.draw_names, self.draw_uses, self.correlated]

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from fastrev.kernels.noise import fill_first, uniform_at
+from fastrev.kernels.noise import NOISE, uniform_at
 from fastrev.kernels.params import make_params
-from fastrev.kernels.philox import STREAM_INITIAL
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
+from fastrev.kernels.streams import STREAM_INITIAL
 
 _u64 = np.uint64
 _ZERO, _ONE, _TWO = _u64(0), _u64(1), _u64(2)
@@ -32,6 +32,7 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
 
     draw = build.scalar(recipe.draw)
     uses_u, uses_v, uses_z = recipe.draw_uses
+    fill_first = NOISE[recipe.generator].fill_first
     params = make_params(recipe.draw_names, [False] * len(recipe.draw_names), per_coordinate=False)
 
     @build.own_loop

@@ -6,11 +6,12 @@ import numpy as np
 
 from fastrev.kernels.advance import make_advance, make_variances
 from fastrev.kernels.boundary import make_begin, make_bound
+from fastrev.kernels.fill import BLOCK_STEPS
 from fastrev.kernels.jit import loop
-from fastrev.kernels.noise import BLOCK_COUNTERS, BLOCK_STEPS, PARTICLES, fill_normals, keep_words
-from fastrev.kernels.philox import STREAM_CORRECTOR, STREAM_STEP
+from fastrev.kernels.noise import NOISE
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
+from fastrev.kernels.streams import STREAM_CORRECTOR, STREAM_STEP
 
 _u64 = np.uint64
 _STEP, _CORRECTOR = _u64(STREAM_STEP), _u64(STREAM_CORRECTOR)
@@ -22,16 +23,19 @@ def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
     so many as are left.
 
     noises   z (8, w, B) of the steps, after (8 repeats, w, B) of their correctors, and the words
-             that `noise.keep_words` keeps for these and those, (w, rows, B / noise.PARTICLES)
-             each; B, a whole multiple of `noise.WHOLE`, may be more than the tile's particles
+             that the generator keeps for these and those, (w, KEPT, Q) each (`noise.Noise`); B, a
+             whole multiple of `noise.WHOLE`, may be more than the tile's particles
     """
     noisy, corrected = recipe.noisy, recipe.corrected
-    particles = _u64(PARTICLES[recipe.dtype])
+    noise = NOISE[recipe.generator]
+    fill_normals, keep_words = noise.fill_normals, noise.keep_words
+    shared = _u64(noise.generator.PARTICLES[recipe.dtype])
+    counters = noise.generator.BLOCK_COUNTERS
 
     @build.own_loop
     def prepare(noises, low, high, j0, k0, k1):
         _, _, words, words_after = noises
-        first = low // particles
+        first = low // shared
         if noisy:
             for w in range(len(words)):
                 keep_words(words[w], first, high, _u64(_STEP | _u64(j0 + w)), k0, k1)
@@ -44,14 +48,14 @@ def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
         z, after, words, words_after = noises
         number = i0 // BLOCK_STEPS
         if noisy:
-            block = _u64(number * BLOCK_COUNTERS)
+            block = _u64(number * counters)
             for w in range(len(words)):
                 address = _u64(_STEP | _u64(j0 + w))
                 fill_normals(z, w, steps, words[w], low, high, block, address, k0, k1)
         if corrected:
             repeats = len(after) // BLOCK_STEPS
             for r in range(repeats):
-                block = _u64((number * repeats + r) * BLOCK_COUNTERS)
+                block = _u64((number * repeats + r) * counters)
                 part = after[r * BLOCK_STEPS : (r + 1) * BLOCK_STEPS]
                 for w in range(len(words_after)):
                     address = _u64(_CORRECTOR | _u64(j0 + w))

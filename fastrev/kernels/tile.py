@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.cache import ContentCache
+from fastrev.kernels.fill import BLOCK_STEPS
 from fastrev.kernels.leave import count_marked, keep_passages, make_leave, not_finite
-from fastrev.kernels.noise import BLOCK_STEPS, fill_normals
+from fastrev.kernels.noise import NOISE
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.start import make_start
@@ -61,7 +62,8 @@ _ROLES = {
 
 def _roles(build: Specialiser, recipe: Recipe) -> list[tuple[str, Any]]:
     """The functions whose loops take the time, by what they do; a user's own by their names."""
-    found = [("noise", fill_normals)] if recipe.noisy or recipe.corrected else []
+    noise = NOISE[recipe.generator].fill_normals
+    found = [("noise", noise)] if recipe.noisy or recipe.corrected else []
     for function in build.loops:
         name = function.py_func.__qualname__.rpartition(".")[2].removesuffix(f"_{build.tag}")
         own = str(function.py_func.__module__).startswith("fastrev.kernels.")

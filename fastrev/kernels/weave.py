@@ -1,14 +1,31 @@
 """The order in which a code generator emits several computations.
 
-A computation is a generator function that emits a stage of its instructions up to each `yield`.
-A processor looks ahead by some 150 instructions of vectors, and keeps all its units busy only if
-instructions for all of them are among these: so what uses different units is emitted in turns.
+A computation is a generator function that emits a stage of its instructions up to each `yield`,
+which may give a vector that it goes on with (the very object: it is changed in place).  A processor
+looks ahead by some 150 instructions of vectors, and keeps all its units busy only if instructions
+for all of them are among these: so what uses different units is emitted in turns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-Stages = Iterator[None]
-_END = object()
+from fastrev.kernels.lanes import Lanes, keep_together
+
+Stages = Iterator[Lanes | None]
+
+
+class _Emitted(NamedTuple):
+    """A stage: whether there was one, and what it gave."""
+
+    there: bool
+    last: Lanes | None = None
+
+
+def _emit(stages: Stages) -> _Emitted:
+    try:
+        return _Emitted(True, next(stages))
+    except StopIteration:
+        return _Emitted(False)
 
 
 def finished(stages: Stages) -> None:
@@ -18,7 +35,7 @@ def finished(stages: Stages) -> None:
 
 
 def staggered(*computations: Stages) -> Stages:
-    """One stage of each computation is a stage; each begins one stage after the one before it.
+    """One stage of each computation in turns; each begins one turn after the one before it.
 
     What all of them do at one point, such as a square root, is then not wanted at once.
     """
@@ -26,14 +43,22 @@ def staggered(*computations: Stages) -> Stages:
     while waiting or running:
         running += waiting[:1]
         del waiting[:1]
-        running = [one for one in running if next(one, _END) is not _END]
-        yield
+        for one in list(running):
+            stage = _emit(one)
+            if stage.there:
+                yield stage.last
+            else:
+                running.remove(one)
 
 
-def weave(first: Stages, second: Stages) -> None:
-    """Emit two computations in turns, two stages of the first for one of the second."""
-    left = right = True
-    while left or right:
-        for _ in range(2):
-            left = left and next(first, _END) is not _END
-        right = right and next(second, _END) is not _END
+def weave(computations: Iterable[Stages], pace: Iterable[int]) -> None:
+    """Emit computations in turns, so many stages of each; the vectors that these give at the end of
+    a turn are kept together, so that LLVM leaves the turns apart."""
+    going = list(zip(computations, pace, strict=True))
+    while going:
+        turn = {}
+        for one in going:
+            stages, count = one
+            turn[one] = [_emit(stages) for _ in range(count)][-1]
+        keep_together(*(stage.last for stage in turn.values() if stage.last))
+        going = [one for one, stage in turn.items() if stage.there]

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from fastrev.kernels.fill import BLOCK_STEPS
 from fastrev.kernels.jit import scalar
-from fastrev.kernels.noise import BLOCK_STEPS, KEPT_WORDS, PARTICLES, WHOLE
+from fastrev.kernels.noise import NOISE, WHOLE
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.view import view
@@ -32,29 +33,30 @@ def make_workspace(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
     corrected, absorbing = recipe.corrected, recipe.absorbing
     room = _make_room(np.dtype(recipe.dtype).type, build)
     room_of_words = _make_room(np.uint64, build)
-    particles = PARTICLES[recipe.dtype]
+    generator = NOISE[recipe.generator].generator
+    shared, kept, columns = generator.PARTICLES[recipe.dtype], generator.KEPT, generator.LANES
 
     @build.own_loop
     def allocate(width, tile, repeats):
-        ranks, length = max(rank, width), whole(tile + particles - 1)
+        ranks, length = max(rank, width), whole(tile + shared - 1)
         noises = BLOCK_STEPS * (ranks + repeats * width)
         numbers = room(noises * length + (width * (3 + stages) + 5) * tile)
         coordinates = ranks + width if corrected else ranks
-        return numbers, room_of_words(coordinates * KEPT_WORDS * (length // particles))
+        return numbers, room_of_words(coordinates * kept * (length // shared * columns))
 
     @build.own_loop
     def cut(spaces, width, size, repeats, low):
         space, words_space = spaces
         ranks = rank if rank else width  # noises of a particle, or of the coordinates at hand
-        length = whole(size + np.int64(low % _u64(particles)))  # with those before in its counter
-        counters = length // particles
+        length = whole(size + np.int64(low % _u64(shared)))  # with those before in its counter
+        row = length // shared * columns
         z = view(space, 0, (BLOCK_STEPS, ranks, length))
         first = after_start = z.size
         after = z
-        words = view(words_space, 0, (ranks, KEPT_WORDS, counters))
+        words = view(words_space, 0, (ranks, kept, row))
         words_after = words
         if corrected:
-            words_after = view(words_space, words.size, (width, KEPT_WORDS, counters))
+            words_after = view(words_space, words.size, (width, kept, row))
             after = view(space, after_start, (repeats * BLOCK_STEPS, width, length))
             first += after.size
         x = view(space, first, (width, size))
