@@ -18,6 +18,7 @@ def ratios(request):
     model, few = brownian(), N // (2 if timed else 64)
     contenders = [
         measure.ours(model, "float32", N, STEPS),
+        measure.ours(model, "float32", N, STEPS, generator="ars"),
         measure.ours(model, "float64", N, STEPS),
         measure.by_numba(model, few, STEPS, most=2),
         measure.by_numpy(model, few, STEPS, most=1),  # seconds, and steady
@@ -28,7 +29,7 @@ def ratios(request):
     for name, rate in best.items():
         ratio = best["fastrev float32"] / rate
         print(
-            f"{name:16s}{rate / 1e6:8,.0f} M particle-steps/s   fastrev float32 is {ratio:6.1f} x"
+            f"{name:20s}{rate / 1e6:8,.0f} M particle-steps/s   fastrev float32 is {ratio:6.1f} x"
         )
     return best, timed
 

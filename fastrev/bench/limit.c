@@ -3,8 +3,9 @@
        x <- x + a x + s z,    a = h / t,    s = sqrt(2 D |h|),    float32
 
    The work is that of fastrev: Philox4x32-10 (Salmon et al., SC11) with the counter
-   (stream, id / 2 low, id high, block) and the seed as key; two words of each counter for each of
-   two particles; six words for their normals in eight steps, by four Box-Muller pairs of which two
+   (stream, id / 2 low, id high, block) and the seed as key, two words of each counter for each of
+   two particles, or, with ARS defined, ARS4x32-7 (same paper) with id / 4, a word for each of four;
+   six words for their normals in eight steps, by four Box-Muller pairs of which two
    share the word of an angle, and whose logarithm, sine and cosine are polynomials with errors of
    2^-23 to 2^-28; tiles of particles that stay in L1 cache over all steps.  Unlike fastrev it does
    one model and keeps the noise in registers.
@@ -33,7 +34,7 @@
 
 #define LANES (BYTES / 4)
 #define TILE 1024
-#define COUNTERS 3 /* for eight steps */
+#define WORDS 6 /* for eight steps */
 #define STREAM_INITIAL 0x00000000u
 #define STREAM_STEP 0x01000000u
 
@@ -137,11 +138,54 @@ INLINE vu other_angle(vu w)
 #endif
 }
 
-/* The words of GROUPS x LANES particles of a tile, from its l-th on, of some counters from `block`
-   on, two of each. */
-INLINE void philox(uint64_t first, int l, uint64_t block, int counters, uint64_t stream,
-                   uint64_t seed, vu w[GROUPS][2 * COUNTERS])
+/* random_words: so many words of GROUPS x LANES particles of a tile, from its l-th on, of block
+   number `block` */
+
+#ifdef ARS
+
+#if BYTES == 64 && defined(__VAES__)
+INLINE vq aes(vq s, vq k) { return (vq)_mm512_aesenc_epi128((__m512i)s, (__m512i)k); }
+INLINE vq aes_last(vq s, vq k) { return (vq)_mm512_aesenclast_epi128((__m512i)s, (__m512i)k); }
+#elif BYTES == 32 && defined(__VAES__)
+INLINE vq aes(vq s, vq k) { return (vq)_mm256_aesenc_epi128((__m256i)s, (__m256i)k); }
+INLINE vq aes_last(vq s, vq k) { return (vq)_mm256_aesenclast_epi128((__m256i)s, (__m256i)k); }
+#else
+#error "no instruction for rounds of AES in vectors"
+#endif
+
+INLINE void random_words(uint64_t first, int l, uint64_t block, int words, uint64_t stream,
+                         uint64_t seed, vu w[GROUPS][WORDS])
 {
+    vq key, sum, state[WORDS * GROUPS];
+    for (int k = 0; k < LANES / 2; k++) {
+        key[k] = k % 2 ? 0 : seed;
+        sum[k] = k % 2 ? 0xBB67AE8584CAA73Bu : 0x9E3779B97F4A7C15u;
+    }
+    UNROLL for (int j = 0; j < words * GROUPS; j++) {
+        uint64_t id = (uint32_t)(first + l) / 4 + j / words * (LANES / 4);
+        vq counter;
+        for (int k = 0; k < LANES / 2; k++) /* no tile crosses 2^32 */
+            counter[k] = k % 2 ? first >> 32 | (8 * block + j % words) << 32
+                               : stream | (id + k / 2) << 32;
+        state[j] = counter ^ key;
+    }
+    UNROLL for (int round = 0; round < 6; round++) {
+        key += sum;
+        UNROLL for (int j = 0; j < words * GROUPS; j++) state[j] = aes(state[j], key);
+    }
+    key += sum;
+    UNROLL for (int j = 0; j < words * GROUPS; j++)
+        w[j / words][j % words] = (vu)aes_last(state[j], key);
+}
+
+#else
+
+#define COUNTERS (WORDS / 2)
+
+INLINE void random_words(uint64_t first, int l, uint64_t block, int words, uint64_t stream,
+                         uint64_t seed, vu w[GROUPS][WORDS])
+{
+    const int counters = words / 2;
     const vq m0 = (vq){} + 0xD2511F53u, m1 = (vq){} + 0xCD9E8D57u;
     vq c0[COUNTERS * GROUPS], c1[COUNTERS * GROUPS], c2[COUNTERS * GROUPS], c3[COUNTERS * GROUPS];
     UNROLL for (int j = 0; j < counters * GROUPS; j++) {
@@ -151,7 +195,7 @@ INLINE void philox(uint64_t first, int l, uint64_t block, int counters, uint64_t
         c0[j] = (vq){} + stream;
         c1[j] = lane + (uint32_t)(first + l) / 2;
         c2[j] = (vq){} + (first >> 32); /* no tile crosses 2^32 */
-        c3[j] = (vq){} + (block + j % counters);
+        c3[j] = (vq){} + (4 * block + j % counters);
     }
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
     UNROLL for (int round = 0; round < 9; round++) {
@@ -167,11 +211,13 @@ INLINE void philox(uint64_t first, int l, uint64_t block, int counters, uint64_t
     }
     UNROLL for (int j = 0; j < counters * GROUPS; j++) {
         vq p0 = multiply(c0[j], m0), p1 = multiply(c2[j], m1);
-        vu *words = &w[j / counters][2 * (j % counters)];
-        words[0] = last(p1, swap(c1[j]), (vq){} + ((uint64_t)k0 << 32));
-        words[1] = last(p0, swap(c3[j]), (vq){} + ((uint64_t)k1 << 32));
+        vu *pair = &w[j / counters][2 * (j % counters)];
+        pair[0] = last(p1, swap(c1[j]), (vq){} + ((uint64_t)k0 << 32));
+        pair[1] = last(p0, swap(c3[j]), (vq){} + ((uint64_t)k1 << 32));
     }
 }
+
+#endif
 
 typedef struct {
     float *out;
@@ -185,8 +231,8 @@ typedef struct {
 INLINE void start_tile(float *x, const Work *work, uint64_t first)
 {
     for (int l = 0; l < TILE; l += GROUPS * LANES) {
-        vu w[GROUPS][2 * COUNTERS];
-        philox(first, l, 0, 1, STREAM_INITIAL, work->seed, w);
+        vu w[GROUPS][WORDS];
+        random_words(first, l, 0, 2, STREAM_INITIAL, work->seed, w);
         for (int g = 0; g < GROUPS; g++) {
             vf z0, z1;
             normal_pair(w[g][0], w[g][1], &z0, &z1);
@@ -199,8 +245,8 @@ INLINE void eight_steps(float *x, const Work *work, uint64_t first, uint64_t blo
 {
     const float *a = work->a + 8 * block, *s = work->s + 8 * block;
     for (int l = 0; l < TILE; l += GROUPS * LANES) {
-        vu w[GROUPS][2 * COUNTERS];
-        philox(first, l, 4 * block, COUNTERS, STREAM_STEP, work->seed, w);
+        vu w[GROUPS][WORDS];
+        random_words(first, l, block, WORDS, STREAM_STEP, work->seed, w);
         UNROLL for (int g = 0; g < GROUPS; g++) {
             vf v = *(vf *)&x[l + g * LANES], z[8];
             normal_pair(w[g][0], w[g][1], &z[0], &z[1]);

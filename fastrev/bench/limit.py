@@ -17,6 +17,7 @@ from fastrev.bench.models import D, T
 
 SOURCE = Path(__file__).with_name("limit.c")
 COMPILERS = ("cc", "gcc", "clang")
+_GENERATORS: dict[str, list[str]] = {"philox": [], "ars": ["-DARS"]}
 _FLAGS = ["-O3", "-fno-math-errno", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread"]
 
 
@@ -31,12 +32,14 @@ class Limit:
     compiler   its path
     lanes      floats in a vector
     seconds    of compiling
+    generator  of its words
     """
 
     library: Any
     compiler: str
     lanes: int
     seconds: float
+    generator: str
 
     def run(
         self, n: int, steps: int, threads: int, seed: int = 1, taken: int | None = None
@@ -61,8 +64,8 @@ class Limit:
         return out
 
 
-def build() -> Limit:
-    """The kernel, for this processor.  Raises LimitError."""
+def build(generator: str = "philox") -> Limit:
+    """The kernel with "philox" or "ars", for this processor.  Raises LimitError."""
     found = [path for path in map(shutil.which, COMPILERS) if path]
     if not found:
         raise LimitError("no C compiler")
@@ -71,12 +74,12 @@ def build() -> Limit:
         for target in ("-march=native", "-mcpu=native", ""):
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                 path = Path(folder) / f"limit{'.dll' if os.name == 'nt' else '.so'}"
-                flags = [*_FLAGS, target] if target else _FLAGS
+                flags = [*_FLAGS, *_GENERATORS[generator], *([target] if target else [])]
                 command = [compiler, *flags, str(SOURCE), "-o", str(path), "-lm"]
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode == 0:
                     library = ctypes.CDLL(str(path))
                     seconds = time.perf_counter() - start
-                    return Limit(library, compiler, library.lanes(), seconds)
+                    return Limit(library, compiler, library.lanes(), seconds, generator)
             said = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
     raise LimitError(f"the C compiler failed on {platform.machine()}: {said}")

@@ -18,6 +18,8 @@ from fastrev.bench.models import Model, T
 from fastrev.engine import threads
 
 LIMIT_OF_Z = 5.0
+SUFFIX = {"philox": "", "ars": " ARS"}
+"""Of a name, by the generator."""
 
 
 class WrongAnswerError(ValueError):
@@ -59,15 +61,24 @@ class Measured:
     z: float
 
 
-def ours(model: Model, dtype: str, n: int, steps: int, most: int = 1_000_000) -> Contender:
+def ours(
+    model: Model,
+    dtype: str,
+    n: int,
+    steps: int,
+    most: int = 1_000_000,
+    generator: str = "philox",
+) -> Contender:
     """fastrev."""
 
     def simulate(n: int) -> fr.Run:
         x0, grid = fr.Gaussian(), fr.TimeGrid.uniform(T, 0.0, steps)
-        return fr.simulate(model.process, x0, n=n, time=grid, dtype=dtype, frames=[0.0])
+        return fr.simulate(
+            model.process, x0, n=n, time=grid, dtype=dtype, frames=[0.0], generator=generator
+        )
 
     return Contender(
-        f"fastrev {dtype}",
+        f"fastrev {dtype}{SUFFIX[generator]}",
         lambda: simulate(n).x,
         n,
         lambda: simulate(16).compile_seconds,
@@ -99,7 +110,7 @@ def by_numba(model: Model, n: int, steps: int, most: int = 1_000_000) -> Contend
 def by_c(limit: Limit, n: int, steps: int, most: int = 1_000_000) -> Contender:
     """The hand-written kernel of reverse Brownian motion."""
     run = functools.partial(limit.run, n, steps, threads.count())
-    return Contender("C", run, n, lambda: limit.seconds, most)
+    return Contender(f"C{SUFFIX[limit.generator]}", run, n, lambda: limit.seconds, most)
 
 
 def interleaved(

@@ -77,15 +77,15 @@ def _rates(report: Report) -> Table:
         caption_justify="left",
     )
     table.add_column("1-D, no output", no_wrap=True)
-    for heading in ("million/s", "x NumPy", "x Numba", "of C", "compile s", "z"):
+    for heading in ("million/s", "x NumPy", "x Numba", "of C", "comp. s", "z"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, measured in report.models.items():
         table.add_section()
         table.add_row(f"[bold]{name}[/bold]")
         for m in measured:
-            table.add_row(f"  {m.name}", *_cells(report, name, m))
+            table.add_row(f" {m.name}", *_cells(report, name, m))
             if report.missing and m is measured[-1] and name == next(iter(report.models)):
-                table.add_row(f"  C: {report.missing}")
+                table.add_row(f" C: {report.missing}")
     return table
 
 
@@ -132,7 +132,7 @@ def _figure(report: Report) -> "Figure":
     figure = style.canvas(8.0, 3.6)
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1.0))
     names = list(dict.fromkeys(m.name for rows in report.models.values() for m in rows))
-    colours = dict(zip(names, (*style.COLOURS, "#000000"), strict=False))
+    colours = dict(zip(names, (*style.COLOURS, "#000000", "#888888"), strict=False))
     labelled: set[str] = set()
     at, ticks = 0.0, []
     for name, measured in report.models.items():
@@ -148,7 +148,7 @@ def _figure(report: Report) -> "Figure":
     left.set_yticks(*map(list, zip(*ticks, strict=True)))
     left.invert_yaxis()
     left.margins(x=0.15)
-    figure.legend(loc="outside upper center", ncols=len(labelled))
+    figure.legend(loc="outside upper center", ncols=len(labelled), columnspacing=1.2)
     _draw_scaling(right, report)
     return figure
 
