@@ -13,7 +13,6 @@ import fastrev as fr
 from fastrev.bench import limit, measure
 from fastrev.bench.models import brownian, scheme_law
 from fastrev.engine.program import build
-from fastrev.kernels import aes
 
 N, STEPS = 2**22, 400
 
@@ -22,7 +21,7 @@ N, STEPS = 2**22, 400
 def c_kernel(request):
     if not any(map(shutil.which, limit.COMPILERS)):
         pytest.skip("no C compiler")
-    if request.param == "ars" and not aes.in_vectors():
+    if request.param not in measure.generators():
         pytest.skip("no instruction for rounds of AES in vectors")
     return limit.build(request.param)
 

@@ -17,8 +17,7 @@ def ratios(request):
     timed = not request.config.getoption("benchmark_disable")
     model, few = brownian(), N // (2 if timed else 64)
     contenders = [
-        measure.ours(model, "float32", N, STEPS),
-        measure.ours(model, "float32", N, STEPS, generator="ars"),
+        *(measure.ours(model, "float32", N, STEPS, generator=g) for g in measure.generators()),
         measure.ours(model, "float64", N, STEPS),
         measure.by_numba(model, few, STEPS, most=2),
         measure.by_numpy(model, few, STEPS, most=1),  # seconds, and steady

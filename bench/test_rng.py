@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fastrev.kernels.aligned import aligned
 from fastrev.kernels.jit import loop
 from fastrev.kernels.noise import NOISE
 from fastrev.kernels.streams import STREAM_STEP
@@ -26,7 +27,7 @@ def _filling(noise):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("generator", NOISE)
 def test_normals(benchmark, record, dtype, generator):
-    noise, z = NOISE[generator], np.empty((8, 1, 960), dtype)
+    noise, z = NOISE[generator], aligned((8, 1, 960), dtype)
     words = noise.words(dtype, z.shape[2], _LOW, _HIGH, _STREAM, _K0, _K1)
     many = _filling(noise)
     many(z, words, 1)

@@ -158,10 +158,8 @@ def test_few_steps_take_half(generator, dtype, size):
 @generators
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_law_of_the_normals(generator, dtype):
-    z = np.concatenate([fill(generator, dtype, 2**16, block=b) for b in range(8)]).astype(
-        np.float64
-    )
-    z = z.ravel()
+    blocks = [fill(generator, dtype, 2**16, block=b) for b in range(8)]
+    z = np.concatenate(blocks).astype(np.float64).ravel()
     n = len(z)
     for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
         assert abs((z**power).mean() - moment) / np.sqrt(variance / n) < 4.5

@@ -131,16 +131,15 @@ def _on(contender: Contender, count: int) -> Contender:
 def _contenders(
     model: Model, settings: Settings, count: int, limit: c_kernel.Limit | None
 ) -> list[Contender]:
-    from fastrev.kernels import aes
-
     n, steps = min(settings.n * count, settings.most), settings.steps
     few = max(1000, int(settings.share * model.n))
     slow = {"steps": steps, "most": settings.slow_rounds}
     every = [measure.ours(model, dtype, n, steps) for dtype in settings.dtypes]
     if model.name == BROWNIAN:
-        if aes.in_vectors():
-            dtype = settings.dtypes[0]
-            every.append(measure.ours(model, dtype, n, steps, generator="ars"))
+        every += [
+            measure.ours(model, settings.dtypes[0], n, steps, generator=generator)
+            for generator in measure.generators()[1:]
+        ]
         if limit is not None:
             every.append(measure.by_c(limit, n, steps))
         every.append(measure.by_numpy_float32(few, **slow))

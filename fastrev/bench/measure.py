@@ -16,10 +16,16 @@ from fastrev.bench import peers
 from fastrev.bench.limit import Limit
 from fastrev.bench.models import Model, T
 from fastrev.engine import threads
+from fastrev.kernels import aes
 
 LIMIT_OF_Z = 5.0
 SUFFIX = {"philox": "", "ars": " ARS"}
 """Of a name, by the generator."""
+
+
+def generators() -> tuple[str, ...]:
+    """Those that are fast here."""
+    return ("philox", "ars") if aes.in_vectors() else ("philox",)
 
 
 class WrongAnswerError(ValueError):

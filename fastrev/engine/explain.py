@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastrev.engine.program import Program, build, make_rows
 from fastrev.engine.specification import Specification
@@ -123,15 +122,14 @@ def _cost(program: Program) -> float:
 
 def _noise_cost(spec: Specification, tile: int) -> float:
     """Nanoseconds per standard normal of one thread, the best of many."""
+    from fastrev.kernels.aligned import aligned
     from fastrev.kernels.jit import loop
     from fastrev.kernels.noise import NOISE, WHOLE
 
     noise, u64, size = NOISE[spec.generator], np.uint64, -(-tile // WHOLE) * WHOLE
-    z = _aligned((8, 1, size), spec.dtype)
+    z = aligned((8, 1, size), spec.dtype)
     low, high, stream, k0, k1 = (u64(number) for number in (0, 0, 1 << 24, 1, 2))
-    found = noise.words(spec.dtype, size, low, high, stream, k0, k1)
-    words = _aligned(found.shape, found.dtype)
-    words[:] = found
+    words = noise.words(spec.dtype, size, low, high, stream, k0, k1)
     fill_normals = noise.fill_normals
 
     @loop
@@ -145,13 +143,4 @@ def _noise_cost(spec: Specification, tile: int) -> float:
         start = time.perf_counter()
         fill(z, words, count)
         seconds.append(time.perf_counter() - start)
-    return 1e9 * min(seconds) / (z.size * count)
-
-
-def _aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """An empty array that begins on a cache line, as the memory of a tile does."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = np.empty(size + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    found: NDArray[Any] = room[start : start + size].view(dtype)
-    return found.reshape(shape)
+    return 1e9 * min(seconds) / (8 * size * count)

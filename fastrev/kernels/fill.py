@@ -63,10 +63,6 @@ class _Fill:
 
         return [load(row) for row in words]
 
-    def made(self, first: Any, index: Any) -> list[Lanes]:
-        """The same made here."""
-        return _made(self.generator, first, index)
-
     def words(self, kept: list[Lanes], out: list[Lanes]) -> Stages:
         """The words of a vector of particles, appended to `out`."""
         return self.generator.words(kept, self.bits, out)
@@ -99,7 +95,7 @@ class _Fill:
         yield from self.normals(squares, out)
 
     def emit(self, rows: list[Any], count: Any, kept: Any) -> None:
-        """Rows of `count` vectors from the addresses on; kept(index) of `kept` or `made`."""
+        """Rows of `count` vectors from the addresses on; kept(index) of `kept` or `_made`."""
 
         def store(normals: list[Lanes], index: Any) -> None:
             for row, z in zip(rows, normals, strict=False):
@@ -162,7 +158,7 @@ def make_fill(generator: type[Words], count: int, kept: bool) -> Any:
                 words = _rows_of(context, builder, kinds[2], args[2], places)
                 loop.emit(rows, vectors, lambda index: loop.kept(words, index))
             else:
-                loop.emit(rows, vectors, lambda index: loop.made(args[2], index))
+                loop.emit(rows, vectors, lambda index: _made(loop.generator, args[2], index))
             return context.get_dummy_value()
 
         return types.none(z, types.intp, particles, *[types.uint64] * 5), codegen

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastrev.kernels.aligned import aligned
 from fastrev.kernels.ars import ArsWords
 from fastrev.kernels.fill import BLOCK_STEPS, make_fill, make_keep
 from fastrev.kernels.jit import loop, scalar
@@ -61,7 +62,7 @@ class Noise(NamedTuple):
         """The kept words of so many particles from an id on, a whole number of counters."""
         shared = self.generator.PARTICLES[dtype]
         columns = size // shared * self.generator.LANES
-        words = np.empty((self.generator.KEPT, columns), np.uint64)
+        words = aligned((self.generator.KEPT, columns), np.uint64)
         self.keep_words(words, *(_u64(number) for number in (low // shared, *address)))
         return words
 
