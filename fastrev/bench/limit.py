@@ -81,5 +81,6 @@ def build(generator: str = "philox") -> Limit:
                     library = ctypes.CDLL(str(path))
                     seconds = time.perf_counter() - start
                     return Limit(library, compiler, library.lanes(), seconds, generator)
-            said = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+            lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+            said = next((line for line in lines if "error" in line), lines[-1])
     raise LimitError(f"the C compiler failed on {platform.machine()}: {said}")
