@@ -24,14 +24,17 @@ def test_moments_of_stored_frames(dim, dtype):
     y = x - x.mean(axis=1, keepdims=True)
     assert m.mean.shape == m.stderr.shape == (5, dim) and m.cov.shape == (5, dim, dim)
     cov = [np.cov(frame, rowvar=False).reshape(dim, dim) for frame in x]
-    for have, want in (
-        (m.mean, x.mean(axis=1)),
-        (m.cov, cov),
-        (m.third, (y**3).mean(axis=1)),
-        (m.fourth, (y**4).mean(axis=1)),
-        (m.stderr, x.std(axis=1, ddof=1) / np.sqrt(run.n)),
+    for have, want, power in (
+        (m.mean, x.mean(axis=1), 1),
+        (m.cov, cov, 2),
+        (m.third, (y**3).mean(axis=1), 3),
+        (m.fourth, (y**4).mean(axis=1), 4),
+        (m.variance, x.var(axis=1, ddof=1), 2),
     ):
-        np.testing.assert_allclose(have, want, rtol=1e-9, atol=1e-11)
+        statistical = (y**power).std() / np.sqrt(run.n)
+        rounding = 1e-6 * statistical if dtype == "float32" else 1e-11
+        np.testing.assert_allclose(have, want, rtol=1e-9, atol=rounding)
+    np.testing.assert_allclose(m.stderr**2 * run.n, m.variance, rtol=1e-12)
     np.testing.assert_array_equal(m.times, run.times)
     assert (m.n == run.n).all()
     swapped = np.array([np.cov(-frame[:, ::-1], rowvar=False).reshape(dim, dim) for frame in x])

@@ -41,7 +41,10 @@ def observer_of(one: "Observed", spec: "Specification") -> Prepared:
         return Prepared(Observer(quantiles.add_quantiles), (blank, blank))
     if isinstance(observable, FirstPassage):
         return Prepared(Observer(boundary.add_passages))
-    return Prepared(Observer(moments.add_moments), (blank,))
+    single = real is np.float32
+    return Prepared(
+        Observer(moments.add_moments_f32 if single else moments.add_moments), (blank, blank)
+    )
 
 
 def _histogram(observable: Histogram, real: Any) -> Prepared:

@@ -127,6 +127,7 @@ class Program:
     tile: int
     due: Due
     observed_tables: tuple[tuple[Any, ...], ...]
+    observed_shapes: tuple[tuple[tuple[int, int], Any], ...]
     step_scalars: tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
     correction: Any
     corrector: tuple[Any, ...]
@@ -248,11 +249,8 @@ class Program:
         row: int,
         kept: NDArray[np.int64],
     ) -> Outcome:
-        observed, frames = self.spec.observed.values(), rows.frames
-        numbers = tuple(
-            np.zeros((len(o.steps), o.observable.width(self.spec.dim)), o.observable.dtype)
-            for o in observed
-        )
+        frames = rows.frames
+        numbers = tuple(np.zeros(shape, dtype) for shape, dtype in self.observed_shapes)
         bad, place, outside = self.kernel(
             due.steps,
             frames.view(np.uint16) if frames.dtype == np.float16 else frames,
@@ -401,6 +399,10 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         tile=(called and called.block) or _tile(spec, recipe.coupled, wider),
         due=_due(spec.frame_steps, [o.steps for o in spec.observed.values()]),
         observed_tables=tuple(observer.table for observer in observers),
+        observed_shapes=tuple(
+            ((len(o.steps), o.observable.width(spec.dim)), np.dtype(o.observable.dtype))
+            for o in spec.observed.values()
+        ),
         step_scalars=steps,
         correction=real(terms.correction),
         corrector=corrector,

@@ -44,8 +44,16 @@ def _find_both(first, second, low, high, step, inverse, bins, places):
 
 @borrower
 def _count(numbers, places):
-    for l in range(len(places)):
-        numbers[np.uint64(places[l])] += 1  # no wrapping of negative indices
+    """Four places are read before the first is counted (1.16 cycles each instead of 1.34)."""
+    fours = len(places) // 4 * 4
+    for l in range(0, fours, 4):
+        i, j, m, n = places[l], places[l + 1], places[l + 2], places[l + 3]
+        numbers[np.uint64(i)] += 1  # no wrapping of negative indices
+        numbers[np.uint64(j)] += 1
+        numbers[np.uint64(m)] += 1
+        numbers[np.uint64(n)] += 1
+    for l in range(fours, len(places)):
+        numbers[np.uint64(places[l])] += 1
 
 
 @borrower
@@ -59,37 +67,41 @@ def add_histogram(numbers, x, tau, table, k, work):
 
 @borrower
 def _guess(row, low, inverse, bins, doubt, places):
-    """Places by float32 alone; -1 for what may lie on either side of an edge, and for NaN."""
-    one = np.float32(1.0)
+    """Places by float32 alone; -1 for what may lie on either side of an edge, and for NaN; and
+    whether there is such a one."""
+    one, all_bits = np.float32(1.0), np.int32(0)
     for l in range(len(row)):
         u = (row[l] - low) * inverse
         near = floor_nearest(u)
         i = near - one if u < near else near
         i = i if i > -one else -one
         i = i if i < bins else bins
-        places[l] = np.int32(i + one) if magnitude(u - near) > doubt else np.int32(-1)
+        place = np.int32(i + one) if magnitude(u - near) > doubt else np.int32(-1)
+        places[l] = place
+        all_bits = np.int32(all_bits | place)
+    return all_bits < 0
 
 
 @borrower
-def _count_guessed(numbers, row, low, high, step, inverse, bins, places):
-    for l in range(len(places)):
-        place = places[l]
-        if place < 0:
-            place = _place(row[l], low, high, step, inverse, bins)
-        numbers[np.uint64(place)] += 1
+def _decide(row, low, high, step, inverse, bins, places):
+    """The places that `_guess` left."""
+    for l in range(len(row)):
+        if places[l] < 0:
+            places[l] = _place(row[l], low, high, step, inverse, bins)
 
 
 @borrower
 def add_histogram_f32(numbers, x, tau, table, k, work):
     """The same for float32: sixteen lanes a vector, and float64 for the few near an edge.
 
-    Measured: a histogram at every step adds 150 % to a run, by float64 alone 185 %.  table ends
-    with low, 1/step and bins in float32, and the part of a bin by which these may be wrong.
+    Measured, a particle: 1.8 cycles, by float64 alone 2.35.  table ends with low, 1/step and bins
+    in float32, and the part of a bin by which these may be wrong.
     """
     j, low, high, step, inverse, bins, narrow = table
     places = work[0].view(np.int32)[: x.shape[1]]
-    _guess(x[j], *narrow, places)
-    _count_guessed(numbers, x[j], low, high, step, inverse, bins, places)
+    if _guess(x[j], *narrow, places):
+        _decide(x[j], low, high, step, inverse, bins, places)
+    _count(numbers, places)
 
 
 @borrower

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.jit import loop
-from fastrev.kernels.moments import power_sums
 from fastrev.kernels.parts import make_part
 from fastrev.kernels.recipe import Observer, Recipe
 from fastrev.kernels.specialise import Specialiser
+from fastrev.kernels.sums import power_sums
 from fastrev.kernels.tuples import make_column
 
 
