@@ -1,5 +1,6 @@
 """Where a result came from: versions, machine, user."""
 
+import functools
 import os
 import platform
 import sys
@@ -25,6 +26,7 @@ def provenance() -> dict[str, str]:
 _PACKAGES = ("fastrev", "numpy", "numba", "llvmlite", "h5py")
 
 
+@functools.cache
 def _version(name: str) -> str:
     try:
         return metadata.version(name)

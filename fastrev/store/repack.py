@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrev.store.checksum import checksum
 from fastrev.store.h5md import CHECKSUMS, ROWS, SHARDS, VALUE, StoreError, check_target
 from fastrev.store.reader import open_file, shard_numbers, shard_passages
-from fastrev.store.writer import checksum
 
 _CHUNK_BYTES = 1 << 20
 _MANTISSA = {"float16": 10, "float32": 23, "float64": 52}

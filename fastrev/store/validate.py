@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from fastrev.store.checksum import checksum
 from fastrev.store.h5md import CHECKSUMS, OBSERVABLES, ROWS, SHARDS, VALUE, StoreError
 from fastrev.store.reader import open_file, shard_numbers, shard_passages
-from fastrev.store.writer import checksum
 
 
 class Finding(NamedTuple):

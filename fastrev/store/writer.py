@@ -14,13 +14,16 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
+from fastrev.store.checksum import Checksum, as_bytes
 from fastrev.store.h5md import Header, Offsets, StoreError
 from fastrev.store.lock import lock
 
 BUFFERS = 2
+
+_PIECE = 1 << 19
+"""Bytes that are written, and then read from cache for the checksum: 50 GB/s, from memory 12."""
 
 
 @dataclass(frozen=True)
@@ -143,15 +146,15 @@ class Writer:
         frames, at = shard.frames, self._offsets
         row = frames.shape[2] * frames.itemsize
         n, first = self._header.shape[1], int(self._header.rows[shard.index])
+        digest = Checksum(shard.index)
         for f in range(len(frames)):
-            write_at(self._file, frames[f], at.value + (f * n + first) * row)
+            self._put(frames[f], at.value + (f * n + first) * row, digest)
         passages = shard.passages
         if passages.size:
-            write_at(self._file, passages, at.passages + first * passages.itemsize)
-        for name, numbers in shard.numbers.items():
-            write_at(self._file, numbers, at.numbers[name] + shard.index * numbers.nbytes)
-        digest = checksum(shard.index, frames, passages, shard.numbers)
-        entries: list[tuple[int, str, Any]] = [(at.checksums, "<u8", digest)]
+            self._put(passages, at.passages + first * passages.itemsize, digest)
+        for name, numbers in sorted(shard.numbers.items()):
+            self._put(numbers, at.numbers[name] + shard.index * numbers.nbytes, digest)
+        entries: list[tuple[int, str, Any]] = [(at.checksums, "<u8", digest.value())]
         if not shard.repair:
             entries += [
                 (at.seconds, "<f8", shard.seconds),
@@ -162,28 +165,23 @@ class Writer:
         self._sync()
         write_at(self._file, np.ones(1, np.uint8), at.shards + shard.index)
 
+    def _put(self, array: NDArray[Any], offset: int, digest: Checksum) -> None:
+        """Write an array and add it to a checksum, while what was written is in cache."""
+        flat = array.reshape(-1)
+        count = max(1, _PIECE // array.itemsize)
+        for k in range(0, flat.size, count):
+            piece = flat[k : k + count]
+            write_at(self._file, piece, offset + k * array.itemsize)
+            digest.add(as_bytes(piece))
+
     def _sync(self) -> None:
         if self._durable:
             getattr(os, "fdatasync", os.fsync)(self._file)
 
 
-def checksum(
-    index: int,
-    frames: NDArray[Any],
-    passages: NDArray[Any],
-    numbers: Mapping[str, NDArray[Any]],
-) -> int:
-    """XXH3 of a shard's rows, frame after frame, of its passage times, and of its observables
-    by their names' order."""
-    digest = xxhash.xxh3_64(seed=index)
-    for rows in (*frames, passages, *(numbers[name] for name in sorted(numbers))):
-        digest.update(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
-    return digest.intdigest()
-
-
 def write_at(file: int, array: NDArray[Any], offset: int) -> None:
     """Write a contiguous array's bytes at an offset of an open file."""
-    left = array.reshape(-1).view(np.uint8).data
+    left = as_bytes(array).data
     while left:
         if hasattr(os, "pwrite"):
             written = os.pwrite(file, left, offset)
