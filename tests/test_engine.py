@@ -5,6 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 
 import naive
 import numpy as np
@@ -243,6 +244,24 @@ def test_interrupt_stops_between_pieces():
     with pytest.raises(KeyboardInterrupt):
         threads.for_each(range(1000), work)
     assert len(done) < 1000
+
+
+def test_a_run_does_not_wait_for_another(monkeypatch):
+    """While another has the pool's thread, its own does all of its pieces."""
+    monkeypatch.setattr(threads, "count", lambda: 2)
+    begun, done, in_time = threading.Barrier(3), threading.Event(), []
+
+    def hold(_):
+        begun.wait(10)
+        in_time.append(done.wait(10))
+
+    other = threading.Thread(target=threads.for_each, args=([0, 1], hold))
+    other.start()
+    begun.wait(10)
+    assert threads.for_each(range(5), lambda k: k * k) == [0, 1, 4, 9, 16]
+    done.set()
+    other.join()
+    assert in_time == [True, True]
 
 
 @generators

@@ -86,8 +86,10 @@ def for_each(pieces: Iterable[Any], work: Callable[[Any], T]) -> list[T]:
     try:
         turns()
     finally:
-        wait(others)
-    for other in others:
+        # one that another run's pieces keep from beginning would find nothing to do
+        begun = [other for other in others if not other.cancel()]
+        wait(begun)
+    for other in begun:
         other.result()  # raises what a piece raised
     return [results[k] for k in range(len(pieces))]
 
