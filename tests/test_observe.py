@@ -68,6 +68,40 @@ def test_any_unit_in_float32(unit, outlier):
         np.testing.assert_allclose(have, want, rtol=1e-6)
 
 
+RNG = np.random.default_rng(5)
+MESH = np.tile(np.linspace(-1.0, 1.0, 512), 64)
+ODD = {
+    "a mesh in a tiny unit": 1e-12 * MESH,
+    "a mesh in a tinier unit": 1e-25 * MESH,
+    "most at zero": np.where(RNG.random(30_000) < 0.01, 1e-12 * RNG.normal(size=30_000), 0.0),
+    "outliers at even distances": np.where(np.arange(50_000) % (50_000 // 32), 0.3, 1e6),
+    "a few outliers": np.where(RNG.random(30_000) < 0.03, 1e6, 0.3),
+    "two values": np.where(RNG.random(30_000) < 0.5, -0.7, 1.3),
+    "Cauchy": RNG.standard_cauchy(30_000),
+    "far from zero": 1e5 + RNG.normal(size=30_000),
+    "all but one equal": np.where(np.arange(30_000) == 777, 5.0, 0.3),
+}
+
+
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+@pytest.mark.parametrize("name", ODD)
+def test_moments_of_odd_particles_in_float32(name, storage):
+    x0 = ODD[name].astype(np.float32)[:, None]
+    run = fr.simulate(
+        fr.Brownian(1e-76), x0, steps=1, seed=1, storage=storage, observe=fr.Moments()
+    )
+    m, x = run.observables["moments"], x0[:, 0].astype(np.float64)
+    y = x - x.mean()
+    for have, want, power in (
+        (m.mean[0, 0], x.mean(), 1),
+        (m.variance[0, 0], x.var(ddof=1), 2),
+        (m.third[0, 0], (y**3).mean(), 3),
+        (m.fourth[0, 0], (y**4).mean(), 4),
+    ):
+        statistical = np.sqrt((y ** (2 * power)).mean() / len(y))
+        assert abs(have - want) < 1e-6 * max(abs(want), statistical)
+
+
 def test_joining_is_the_whole():
     rng, moments = np.random.default_rng(2), Moments()
 

@@ -8,7 +8,7 @@ from fastrev.kernels.sums import power_sums, power_sums_f32, product_sum, produc
 def add_moments(numbers, x, tau, table, k, work):
     """Add a tile x (d, B) to `numbers`, laid out as model/moments.py says.
 
-    table is the reference point and the scale at each time, (F, d)
+    table is the reference point and, for float32 alone, 1/scale at each time, (F, d)
     """
     d, points = len(x), table[0][k]
     numbers[0] += x.shape[1]
@@ -21,12 +21,12 @@ def add_moments(numbers, x, tau, table, k, work):
 @borrower
 def add_moments_f32(numbers, x, tau, table, k, work):
     """The same for float32."""
-    d, points, scales = len(x), table[0][k], table[1][k]
+    d, points, inverses = len(x), table[0][k], table[1][k]
     numbers[0] += x.shape[1]
     for j in range(d):
-        _add_powers(numbers, d, j, points[j], power_sums_f32(x[j], points[j], scales[j]))
+        _add_powers(numbers, d, j, points[j], power_sums_f32(x[j], points[j], inverses[j]))
         for i in range(j):
-            s = product_sum_f32(x[j], x[i], points[j], points[i], scales[j], scales[i])
+            s = product_sum_f32(x[j], x[i], points[j], points[i], inverses[j], inverses[i])
             _add_product(numbers, d, j, i, s)
 
 

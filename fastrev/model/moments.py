@@ -17,11 +17,8 @@ import numpy as np
 from fastrev.model.check import Array
 from fastrev.model.observable import Additive
 
-_EXPONENT = 100
+_EXPONENT = 125
 """Of the scale, at most: it and a point times it are float32 numbers."""
-
-_PARTS = 16
-"""Of the scale: the reference point is a multiple of one."""
 
 
 class Sums(NamedTuple):
@@ -114,8 +111,9 @@ class MomentsResult:
 class Moments(Additive):
     """Mean, covariance, third and fourth central moments, in float64, of every coordinate.
 
-    Of float32 particles, twelve terms at a time are added in float32: what they lose is some 10^-7
-    of the statistical error of what is summed.
+    Of float32 particles, six terms at a time are added in float32.  What they lose is some 10^-7
+    of a moment's statistical error, or of the moment where many particles have one value; which
+    six depends on the size of the shards, and so do these digits.
 
     times   when: a count, a list of times, {"every": k} steps; None for the times of the frames
     """
@@ -129,17 +127,19 @@ class Moments(Additive):
         return 1 + 4 * dim + dim * dim
 
     def bins(self, frames: Array) -> tuple[Array, Array]:
-        """The reference point, (F, d), near the mean; 1/scale, (F, d), of about the distances
-        from it.
+        """The reference point, (F, d), and the inverse of the scale of distances from it, (F, d).
 
-        The scale is a power of two, and the point a small multiple of its part: differences from
-        it are then exact in float32, or rounded at random, not all of them to one side.
+        Of most particles, whatever a few are: the point is the median.  The scale is a power of
+        two, and the point a multiple of its sixteenth: float32 then has the differences of
+        particles near it exactly, or rounds them at random, not all of them to one side.
         """
         x = np.where(np.isfinite(frames), frames, 0.0)
-        mean = x.mean(axis=1, dtype=np.float64)
-        spread = np.abs(x - mean[:, None]).max(axis=1)
+        middle = np.median(x, axis=1)
+        away = np.abs(x - middle[:, None])
+        half, mean = np.median(away, axis=1), away.mean(axis=1)
+        spread = np.where(half > 0.0, half, mean)
         scale = np.ldexp(1.0, np.clip(np.frexp(spread)[1], -_EXPONENT, _EXPONENT))
-        point = np.where(spread > 0.0, np.rint(mean / scale * _PARTS) * scale / _PARTS, mean)
+        point = np.where(half > 0.0, np.rint(middle / scale * 16.0) * scale / 16.0, middle)
         return point.astype(frames.dtype).astype(np.float64), 1.0 / scale
 
     def laid(self, numbers: Array) -> Array:
