@@ -75,7 +75,7 @@ def simulate(
     executor    where shards run: None for this process's threads; a
                 concurrent.futures.Executor, or a Dask client, whose workers write
                 the file themselves and must see it under the same name
-    shard_size  particles per shard; never changes the result
+    shard_size  particles per shard; changes no particle, and the last digits of sums over them
     progress    True or False; None shows a bar on a terminal
     overwrite   replace `out` if it exists
     durable     False: do not wait for the disk before committing a shard
@@ -91,7 +91,8 @@ def simulate(
                 rounds of AES of several counters (Intel since Ice Lake, AMD since Zen 3), and
                 slow on processors without AES
 
-    The result is the same, bit for bit, at any number of threads and any shard size.
+    Particles and counts are the same, bit for bit, at any number of threads and any shard size;
+    sums, of means and moments, at any number of threads.
     Raises InputError (a ValueError) for bad input, before any file is touched;
     StoreError for a file that cannot be made or written.
     """
