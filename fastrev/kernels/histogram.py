@@ -69,7 +69,7 @@ def add_histogram(numbers, x, tau, table, k, work):
 def _guess(row, low, inverse, bins, doubt, places):
     """Places by float32 alone; -1 for what may lie on either side of an edge, and for NaN; and
     whether there is such a one."""
-    one, all_bits = np.float32(1.0), np.int32(0)
+    one, signs = np.float32(1.0), np.int32(0)
     for l in range(len(row)):
         u = (row[l] - low) * inverse
         near = floor_nearest(u)
@@ -78,8 +78,8 @@ def _guess(row, low, inverse, bins, doubt, places):
         i = i if i < bins else bins
         place = np.int32(i + one) if magnitude(u - near) > doubt else np.int32(-1)
         places[l] = place
-        all_bits = np.int32(all_bits | place)
-    return all_bits < 0
+        signs = np.int32(signs | place)
+    return signs < 0
 
 
 @borrower

@@ -68,7 +68,7 @@ class MomentsResult:
     third, fourth   (F, d) central moments <(x - m)^3>, <(x - m)^4>
     stderr          (F, d) standard error of the mean, sqrt(v/n)
 
-    A particle that is infinite or NaN makes them NaN.
+    A particle that is NaN makes them NaN, one that is infinite NaN or infinite.
     """
 
     times: Array

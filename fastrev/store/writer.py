@@ -23,7 +23,8 @@ from fastrev.store.lock import lock
 BUFFERS = 2
 
 _PIECE = 1 << 19
-"""Bytes that are written, and then read from cache for the checksum: 50 GB/s, from memory 12."""
+"""Bytes that are written, and then read from second-level cache for the checksum: at 50 GB/s, from
+memory at 12."""
 
 
 @dataclass(frozen=True)
