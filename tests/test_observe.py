@@ -78,6 +78,7 @@ ODD = {
     "a few outliers": np.where(RNG.random(30_000) < 0.03, 1e6, 0.3),
     "two values": np.where(RNG.random(30_000) < 0.5, -0.7, 1.3),
     "Cauchy": RNG.standard_cauchy(30_000),
+    "near the largest number": 2.5e38 + 1e37 * RNG.normal(size=30_000),
     "far from zero": 1e5 + RNG.normal(size=30_000),
     "all but one equal": np.where(np.arange(30_000) == 777, 5.0, 0.3),
 }

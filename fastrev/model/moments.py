@@ -133,7 +133,7 @@ class Moments(Additive):
         two, and the point a multiple of its sixteenth: float32 then has the differences of
         particles near it exactly, or rounds them at random, not all of them to one side.
         """
-        x = np.where(np.isfinite(frames), frames, 0.0)
+        x = np.where(np.isfinite(frames), frames, 0.0).astype(np.float64)  # sums may leave float32
         middle = np.median(x, axis=1)
         away = np.abs(x - middle[:, None])
         half, mean = np.median(away, axis=1), away.mean(axis=1)
