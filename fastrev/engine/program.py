@@ -63,9 +63,10 @@ _NUMBERS = 1 << 23
 """Bytes that the observables of a shard's pieces may take before they are joined."""
 
 
-_GOLDEN = 0x9E3779B9
 _PILOT_PARTS = 64
 """Places among given states from which a pilot takes particles: they may be sorted."""
+_GOLDEN = 0x9E3779B9
+"""2^32 over the golden ratio: its multiples, modulo 2^32, lie evenly and repeat no pattern."""
 
 
 class Due(NamedTuple):

@@ -40,7 +40,7 @@ def _vectors(context, builder, signature, args, rows, points, terms, count):
             for array, point in zip(arrays, points, strict=True)
         ]
         sums.set(terms(vectors, sums.get()))
-    return [_folded(builder, one.value) for one in sums.get()]
+    return [_folded(builder, one) for one in sums.get()]
 
 
 def _chains(context, builder, signature, args, rows, points, inverses, terms, count):
@@ -50,8 +50,7 @@ def _chains(context, builder, signature, args, rows, points, inverses, terms, co
     for p, i in zip(points, inverses, strict=True):
         point, inverse = (Lanes(builder, builder.fptrunc(args[k], ir.FloatType())) for k in (p, i))
         factors.append((inverse.over(_LANES), (-(point * inverse)).over(_LANES)))
-    half = _LANES // 2
-    sums = _Room(builder, half, count)
+    sums = _Room(builder, _LANES // 2, count)
     with _each(builder, arrays[0], _LANES * _CHAIN) as first:
         chained = None
         for k in range(_CHAIN):
@@ -61,10 +60,9 @@ def _chains(context, builder, signature, args, rows, points, inverses, terms, co
                 for array, (inverse, offset) in zip(arrays, factors, strict=True)
             ]
             chained = terms(vectors, chained or [vectors[0].constant(0.0)] * count)
-        halves = (range(half), range(half, _LANES))
-        wide = [_widened(c.of_lanes(halves[0]) + c.of_lanes(halves[1])) for c in chained]
+        wide = [_widened(_halved(one)) for one in chained]
         sums.set([a + b for a, b in zip(sums.get(), wide, strict=True)])
-    return [_folded(builder, one.value) for one in sums.get()]
+    return [_folded(builder, one) for one in sums.get()]
 
 
 class _Room:
@@ -109,18 +107,17 @@ def _widened(lanes):
     return Lanes(lanes.builder, lanes.builder.fpext(lanes.value, wide))
 
 
-def _folded(builder, vector):
+def _halved(lanes):
+    """The lower half of the lanes and the upper half, added."""
+    half = lanes.value.type.count // 2
+    return lanes.of_lanes(range(half)) + lanes.of_lanes(range(half, 2 * half))
+
+
+def _folded(builder, lanes):
     """The sum of the lanes, halves upon halves."""
-    word = ir.IntType(32)
-    while (half := vector.type.count // 2) > 0:
-        lower, upper = (
-            builder.shuffle_vector(
-                vector, vector, ir.Constant(ir.VectorType(word, half), [*range(a, a + half)])
-            )
-            for a in (0, half)
-        )
-        vector = builder.fadd(lower, upper)
-    return builder.extract_element(vector, ir.Constant(word, 0))
+    while lanes.value.type.count > 1:
+        lanes = _halved(lanes)
+    return builder.extract_element(lanes.value, ir.Constant(ir.IntType(32), 0))
 
 
 def _four(vectors, sums):
