@@ -12,7 +12,7 @@ import pytest
 import fastrev as fr
 from fastrev.bench import limit, measure
 from fastrev.bench.models import brownian, scheme_law
-from fastrev.engine.program import build
+from fastrev.engine.prepare import build
 
 N, STEPS = 2**22, 400
 

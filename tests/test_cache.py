@@ -168,8 +168,8 @@ import fastrev as fr
 import test_cache
 start = time.perf_counter()
 run = fr.simulate(fr.SDE(test_cache.{drift}, 1.0), fr.Gaussian(), n=1000, steps=10, seed=1)
-from fastrev.engine import program
-kernel = next(iter(program._kernels.values()))
+from fastrev.engine import prepare
+kernel = next(iter(prepare._kernels.values()))
 print(kernel._cache.hits, run.compile_seconds, float(run.x.sum()))
 """
 
@@ -227,7 +227,7 @@ def test_literals_and_functions_take_the_kernels_dtype():
 def test_new_parameters_do_not_compile_again():
     from collections import namedtuple
 
-    from fastrev.engine import program
+    from fastrev.engine import prepare
 
     params = namedtuple("P", ["k", "table"])
     sde = [
@@ -235,21 +235,21 @@ def test_new_parameters_do_not_compile_again():
         for k in (1.0, 2.0)
     ]
     x = [fr.simulate(s, fr.Point(0.0), n=10, steps=3, seed=1).x for s in sde[:1]]
-    before = {k: len(v.signatures) for k, v in program._kernels.items()}
+    before = {k: len(v.signatures) for k, v in prepare._kernels.items()}
     x += [
         fr.simulate(
             fr.SDE(sde[0].drift, 1.0, sde[1].params), fr.Point(0.0), n=10, steps=3, seed=1
         ).x
     ]
-    assert {k: len(v.signatures) for k, v in program._kernels.items()} == before
+    assert {k: len(v.signatures) for k, v in prepare._kernels.items()} == before
     assert not np.array_equal(x[0], x[1])
 
 
 def test_a_kernel_by_coordinate_serves_every_dim():
-    from fastrev.engine import program
+    from fastrev.engine import prepare
 
     def signatures():
-        return {k: len(v.signatures) for k, v in program._kernels.items()}
+        return {k: len(v.signatures) for k, v in prepare._kernels.items()}
 
     score = fr.VP().score(fr.Gaussian())
     for process, time in ((fr.VP(), (0, 1)), (fr.reverse(fr.VP(), score), (1, 0))):

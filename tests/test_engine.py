@@ -14,7 +14,7 @@ from problems import MIXTURE
 
 import fastrev as fr
 from fastrev.engine import threads
-from fastrev.engine.program import noise_key
+from fastrev.engine.prepare import noise_key
 
 PROCESS = fr.Brownian(0.5)
 REVERSE = fr.reverse(PROCESS, PROCESS.score(fr.Point(0.0)))
@@ -267,8 +267,10 @@ def test_a_run_does_not_wait_for_another(monkeypatch):
 @generators
 def test_ids_beyond_32_bits(generator):
     """A range across 2^32, against the same particles one by one, and the oracle."""
-    from fastrev.engine.program import Kept, build
-    from fastrev.engine.specification import Options, specify
+    from fastrev.engine.options import Options
+    from fastrev.engine.outcome import Kept
+    from fastrev.engine.prepare import build
+    from fastrev.engine.specify import specify
 
     options = Options(n=2**33, steps=9, seed=5, keep={"start": 0}, generator=generator)
     program = build(specify(PROCESS, fr.Gaussian(), options))

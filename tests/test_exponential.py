@@ -11,7 +11,7 @@ from problems import GAUSSIAN_PROBLEMS, MIXTURE
 import fastrev as fr
 from fastrev.analysis.compare import frame_moments, z_scores
 from fastrev.analysis.exact import Moments, scheme_covariances, scheme_moments
-from fastrev.engine.program import noise_key
+from fastrev.engine.prepare import noise_key
 
 
 def moments_of(process, p0, times):

@@ -154,7 +154,8 @@ def test_quantiles_of_atoms():
 
 
 def test_a_pilot_compiles_nothing():
-    from fastrev.engine.program import build, make_rows
+    from fastrev.engine.outcome import make_rows
+    from fastrev.engine.prepare import build
     from fastrev.engine.simulate import specified
 
     spec = specified(

@@ -1,7 +1,7 @@
 """Kernels that call back: how compiled code knows the callable, and what it raised."""
 
 import weakref
-from typing import Any
+from collections.abc import Callable
 
 from fastrev.engine.messages import KernelError
 from fastrev.model.check import InputError
@@ -18,31 +18,24 @@ def with_callable(content: str | None, called: Kernel | None) -> str | None:
     return None if own == UNKNOWN else content + own
 
 
-def registered(called: Kernel | None) -> int | None:
-    """The number by which compiled code knows the callable."""
-    if called is None or called.callback is None:
-        return None
-    from fastrev.kernels.scores.batched import register
+class Called:
+    """A callable, forgotten by compiled code when this object is gone.
 
-    return register(called.callback)
+    number   by which compiled code knows it
+    """
 
+    def __init__(self, function: Callable[..., None]) -> None:
+        from fastrev.kernels.scores.batched import register, release
 
-def release_with(owner: Any, number: int | None) -> None:
-    """Forget the callable when its owner is gone."""
-    if number is not None:
-        from fastrev.kernels.scores.batched import release
+        self.number = register(function)
+        weakref.finalize(self, release, self.number)
 
-        weakref.finalize(owner, release, number)
+    def raise_error(self) -> None:
+        """Raise what the callable raised."""
+        from fastrev.kernels.scores.batched import error_of
 
-
-def raise_from(number: int | None) -> None:
-    """Raise what the callable raised."""
-    if number is None:
-        return
-    from fastrev.kernels.scores.batched import error_of
-
-    error = error_of(number)
-    if isinstance(error, InputError) or (error and not isinstance(error, Exception)):
-        raise error
-    if error is not None:
-        raise KernelError(f"BatchedScore: the function raised {error!r}") from error
+        error = error_of(self.number)
+        if isinstance(error, InputError) or (error and not isinstance(error, Exception)):
+            raise error
+        if error is not None:
+            raise KernelError(f"BatchedScore: the function raised {error!r}") from error

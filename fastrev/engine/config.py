@@ -30,8 +30,10 @@ from fastrev.engine.functions import Resolved, import_function, put_back, record
 from fastrev.engine.lastframe import last_frame
 from fastrev.engine.objects import DISTRIBUTIONS, build_object, given_array
 from fastrev.engine.observers import OBSERVABLES
+from fastrev.engine.options import Options, checked
 from fastrev.engine.scores import build_score
-from fastrev.engine.specification import Options, Specification, checked, specify
+from fastrev.engine.specification import Specification
+from fastrev.engine.specify import specify
 from fastrev.model import check, linear, sde
 from fastrev.model.boundary import BOUNDARIES
 from fastrev.model.check import InputError

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastrev.engine.messages import KernelError
-from fastrev.engine.program import Program, Tally
+from fastrev.engine.outcome import Tally
+from fastrev.engine.program import Program
 from fastrev.engine.shards import Shard
 from fastrev.engine.specification import Specification
 from fastrev.model.check import InputError

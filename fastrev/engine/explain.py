@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastrev.engine.program import Program, build, make_rows
+from fastrev.engine.outcome import make_rows
+from fastrev.engine.prepare import build
+from fastrev.engine.program import Program
 from fastrev.engine.specification import Specification
 from fastrev.model.distribution import Gaussian
 

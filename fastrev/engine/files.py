@@ -14,7 +14,9 @@ from fastrev.engine import memory
 from fastrev.engine.config import stored_specification
 from fastrev.engine.describe import to_toml
 from fastrev.engine.executors import claimed, write_shards_on
-from fastrev.engine.program import Kept, Program, Tally, build
+from fastrev.engine.outcome import Kept, Tally
+from fastrev.engine.prepare import build
+from fastrev.engine.program import Program
 from fastrev.engine.progress import Progress
 from fastrev.engine.provenance import provenance
 from fastrev.engine.run import Run, open_run

@@ -160,7 +160,7 @@ class Run:
         Equal to the stored frames, bit for bit, wherever a frame was kept.
         Raises InputError for an id outside the run.
         """
-        from fastrev.engine.program import build
+        from fastrev.engine.prepare import build
 
         spec = self.specification
         wanted = np.atleast_1d(np.asarray(ids))

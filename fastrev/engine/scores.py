@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fastrev.engine.functions import Resolved
 from fastrev.engine.grid_score import GridScore
 from fastrev.engine.objects import DISTRIBUTIONS, build_object
-from fastrev.engine.specification import checked
+from fastrev.engine.options import checked
 from fastrev.model import grid
 from fastrev.model.batched import BatchedScore
 from fastrev.model.check import InputError

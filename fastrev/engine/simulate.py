@@ -12,10 +12,14 @@ import numpy as np
 
 from fastrev.engine import memory
 from fastrev.engine.executors import as_executor
-from fastrev.engine.program import Kept, Outcome, Program, Tally, build, make_rows
+from fastrev.engine.options import Options, checked
+from fastrev.engine.outcome import Kept, Outcome, Tally, make_rows
+from fastrev.engine.prepare import build
+from fastrev.engine.program import Program
 from fastrev.engine.progress import Progress
 from fastrev.engine.run import Run
-from fastrev.engine.specification import Options, Specification, checked, specify
+from fastrev.engine.specification import Specification
+from fastrev.engine.specify import specify
 from fastrev.engine.stopping import cut, rounds
 from fastrev.model.boundary import Boundary
 from fastrev.model.check import InputError

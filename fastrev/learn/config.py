@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fastrev.engine.config import PROCESSES, check_tables, read_tables, with_imports
 from fastrev.engine.objects import DISTRIBUTIONS, build_object
-from fastrev.engine.specification import Options, checked
+from fastrev.engine.options import Options, checked
 from fastrev.model.check import InputError
 from fastrev.model.timegrid import TimeGrid
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from fastrev.engine.specification import checked
+from fastrev.engine.options import checked
 from fastrev.engine.threads import libraries_on_one
 from fastrev.learn.denoising import Denoising, OneStep
 from fastrev.model import check
