@@ -26,9 +26,10 @@ from fastrev.engine.simulate import simulate
 from fastrev.model.batched import BatchedScore
 from fastrev.model.boundary import Absorb, Periodic, Reflect
 from fastrev.model.check import InputError
-from fastrev.model.distribution import Empirical, Gaussian, GaussianMixture, Point, Uniform
+from fastrev.model.distributions import Empirical, Point, Uniform
 from fastrev.model.exponential import Exponential
 from fastrev.model.first_passage import FirstPassage
+from fastrev.model.gaussian import Gaussian, GaussianMixture
 from fastrev.model.histogram import Histogram
 from fastrev.model.linear import Linear
 from fastrev.model.mean import Mean

@@ -15,7 +15,7 @@ from fastrev.bench import limit, measure, models, peers
 from fastrev.bench.models import MODELS, brownian, scheme_law
 from fastrev.cli import app
 from fastrev.engine.simulate import specified
-from fastrev.model.distribution import Gaussian
+from fastrev.model.gaussian import Gaussian
 
 SMALL = """
 import sys

@@ -9,7 +9,7 @@ from fastrev.analysis.pictures import style
 from fastrev.analysis.pictures.request import check_figure
 from fastrev.engine.run import Run
 from fastrev.model.check import Array, InputError
-from fastrev.model.distribution import Empirical
+from fastrev.model.distributions import Empirical
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from fastrev.engine.outcome import make_rows
 from fastrev.engine.prepare import build
 from fastrev.engine.program import Program
 from fastrev.engine.specification import Specification
-from fastrev.model.distribution import Gaussian
+from fastrev.model.gaussian import Gaussian
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastrev.engine.functions import Resolved
-from fastrev.model import check, distribution
+from fastrev.model import check
 from fastrev.model.check import InputError
+from fastrev.model.distributions import Empirical, Point, Uniform
+from fastrev.model.gaussian import Gaussian, GaussianMixture
 
-DISTRIBUTIONS = {
-    c.__name__: c
-    for c in (
-        distribution.Point,
-        distribution.Gaussian,
-        distribution.GaussianMixture,
-        distribution.Uniform,
-        distribution.Empirical,
-    )
-}
+DISTRIBUTIONS = {c.__name__: c for c in (Point, Gaussian, GaussianMixture, Uniform, Empirical)}
 
 
 def build_object(

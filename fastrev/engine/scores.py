@@ -23,7 +23,7 @@ from fastrev.engine.options import checked
 from fastrev.model import grid
 from fastrev.model.batched import BatchedScore
 from fastrev.model.check import InputError
-from fastrev.model.distribution import Empirical
+from fastrev.model.distributions import Empirical
 from fastrev.model.network import NeuralScore
 from fastrev.model.points import read_npz
 from fastrev.model.score import Score

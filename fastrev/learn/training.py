@@ -15,7 +15,8 @@ from fastrev.engine.threads import libraries_on_one
 from fastrev.learn.denoising import Denoising, OneStep
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
-from fastrev.model.distribution import Distribution, Empirical
+from fastrev.model.distribution import Distribution
+from fastrev.model.distributions import Empirical
 from fastrev.model.network import ACTIVATIONS, NeuralScore
 from fastrev.model.points import read_points
 from fastrev.model.process import GAUSSIAN

@@ -7,7 +7,8 @@ import numpy as np
 
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
-from fastrev.model.distribution import Distribution, Gaussian, GaussianMixture
+from fastrev.model.distribution import Distribution
+from fastrev.model.gaussian import Gaussian, GaussianMixture
 from fastrev.model.kernel import Affine
 from fastrev.model.process import Process
 

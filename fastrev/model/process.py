@@ -13,13 +13,9 @@ import numpy as np
 
 from fastrev.model import check, portable
 from fastrev.model.check import Array, InputError
-from fastrev.model.distribution import (
-    Distribution,
-    Empirical,
-    Gaussian,
-    GaussianMixture,
-    Point,
-)
+from fastrev.model.distribution import Distribution
+from fastrev.model.distributions import Empirical, Point
+from fastrev.model.gaussian import Gaussian, GaussianMixture
 from fastrev.model.kernel import Affine, Terms, affine_terms
 from fastrev.model.score import ExactScore
 

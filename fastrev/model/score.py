@@ -8,7 +8,8 @@ import numpy as np
 
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
-from fastrev.model.distribution import Distribution, Empirical, agree
+from fastrev.model.distribution import Distribution, agree
+from fastrev.model.distributions import Empirical
 from fastrev.model.kernel import Kernel, linear, named_params
 from fastrev.model.unrolled import matrix_drift
 

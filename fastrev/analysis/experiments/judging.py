@@ -21,7 +21,9 @@ from fastrev.analysis.exact import Moments, law, scheme_steps
 from fastrev.engine.run import Run
 from fastrev.engine.specification import Specification
 from fastrev.model.check import Array, InputError
-from fastrev.model.distribution import Distribution, Gaussian, GaussianMixture, Point
+from fastrev.model.distribution import Distribution
+from fastrev.model.distributions import Point
+from fastrev.model.gaussian import Gaussian, GaussianMixture
 
 RARE = 1e-5
 """Of a Kolmogorov-Smirnov p-value."""

@@ -8,7 +8,8 @@ import numpy as np
 from fastrev.analysis.fokker_planck.densities import Law
 from fastrev.model import mixture
 from fastrev.model.check import Array, InputError
-from fastrev.model.distribution import Distribution, Empirical, Uniform, agree
+from fastrev.model.distribution import Distribution, agree
+from fastrev.model.distributions import Empirical, Uniform
 
 _NODES = np.array([-1.0, 0.0, 1.0]) * np.sqrt(0.15)
 _WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18.0
