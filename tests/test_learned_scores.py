@@ -20,7 +20,7 @@ from fastrev.engine import threads
 from fastrev.engine.config import read_config
 from fastrev.model.clock import Clock
 from fastrev.model.kernel import Kernel
-from fastrev.model.network import Layer, Mixture, Spread
+from fastrev.model.network_layers import Layer, Mixture, Spread
 
 VP = fr.VP()
 RNG = np.random.default_rng(7)

@@ -24,7 +24,8 @@ from fastrev.model.clock import Clock
 from fastrev.model.distribution import Distribution
 from fastrev.model.evaluate import evaluated
 from fastrev.model.kernel import Kernel
-from fastrev.model.network import Mixture, NeuralScore, Spread
+from fastrev.model.network import NeuralScore
+from fastrev.model.network_layers import Mixture, Spread
 from fastrev.model.process import Process
 
 

@@ -30,7 +30,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -38,62 +38,11 @@ from fastrev.model import check
 from fastrev.model.check import Array, InputError
 from fastrev.model.clock import Clock
 from fastrev.model.kernel import Kernel
+from fastrev.model.network_layers import Layer, Mixture, Spread, checked_layers
 from fastrev.model.process import GAUSSIAN
 
 ACTIVATIONS = ("silu", "tanh", "relu", "gelu", "softplus")
 FORMS = ("gaussian", "noise", "score")
-
-
-class Layer(NamedTuple):
-    """weight (out, in), bias (out,), and the weight (out, E) of the features of time, or None."""
-
-    weight: Array
-    bias: Array
-    time: Array | None = None
-
-
-class Spread(NamedTuple):
-    """Mean (K, d) and standard deviation (K,) of p_t at the times (K,)."""
-
-    times: Array
-    means: Array
-    stds: Array
-
-
-class _Params(NamedTuple):
-    """Constants of `kernels.scores.network`."""
-
-    sizes: Array
-    weights: Array
-
-
-class _Turned(NamedTuple):
-    """The same with a basis."""
-
-    sizes: Array
-    weights: Array
-    turn: Array
-    back: Array
-    nothing: Array
-
-
-class _Mixed(NamedTuple):
-    """The same with centres: rows and columns of them."""
-
-    sizes: Array
-    weights: Array
-    turn: Array
-    back: Array
-    nothing: Array
-    rows: Array
-    columns: Array
-
-
-class Mixture(NamedTuple):
-    """Weights (K,) that sum to one, and centres (K, d) about the mean, along the basis."""
-
-    weights: Array
-    centres: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +75,7 @@ class NeuralScore:
     def __post_init__(self) -> None:
         check.one_of("NeuralScore.activation:", self.activation, ACTIVATIONS)
         check.one_of("NeuralScore.form:", self.form, FORMS)
-        object.__setattr__(self, "layers", _checked_layers(self.layers, max(1, self.clock.count)))
+        object.__setattr__(self, "layers", checked_layers(self.layers, max(1, self.clock.count)))
         gaussian = isinstance(self.process, tuple(GAUSSIAN.values()))
         if not gaussian and (self.form == "noise" or self.clock.kind == "log-snr"):
             raise InputError(
@@ -201,66 +150,11 @@ class NeuralScore:
 
     def as_kernel(self, dim: int) -> Kernel:
         """The tile kernel; time's share of each layer is a table by step."""
-        from fastrev.kernels.matmul import ROWS, packed
-        from fastrev.kernels.scores.network import NETWORKS
+        from fastrev.model.network_kernel import kernel_of
 
         if dim != self.dim:
             raise InputError(f"dim must be {self.dim}, as the network has, got {dim}")
-        sizes = np.array([self.dim, *(len(layer.bias) for layer in self.layers)], np.float64)
-        weights = np.concatenate([packed(layer.weight).ravel() for layer in self.layers])
-        params: Any = _Params(sizes, weights)
-        if self.basis is not None or self.mixture is not None:
-            basis = np.eye(dim) if self.basis is None else self.basis
-            nothing = np.zeros(dim + ROWS)
-            turned = (sizes, weights, packed(basis.T), packed(basis), nothing)
-            params = _Turned(*turned)
-            if self.mixture is not None:
-                rows, columns = packed(self.mixture.centres), packed(self.mixture.centres.T)
-                params = _Mixed(*turned, rows, columns)
-        network = NETWORKS[self.activation, type(params) is not _Params, self.mixture is not None]
-        return Kernel(network, params, self._schedule, shape="tile")
-
-    def _schedule(self, times: Array) -> Mapping[str, Array]:
-        from fastrev.kernels.matmul import ROWS
-
-        features = self.clock.features(self.process, times)
-        columns = []
-        for layer in self.layers:
-            count = len(layer.bias)
-            bias = np.zeros((len(times), -(-count // ROWS) * ROWS))
-            bias[:, :count] = layer.bias
-            if layer.time is not None:  # sums by element: the same bits on every machine
-                for e in range(features.shape[1]):
-                    bias[:, :count] += features[:, e : e + 1] * layer.time[:, e]
-            columns.append(bias)
-        return {"bias": np.concatenate(columns, axis=1)} | self._standard(times)
-
-    def _standard(self, times: Array) -> dict[str, Array]:
-        """Centre, enter, skip and gain, each (S, d); of a mixture pull and heights too."""
-        one, more = np.ones((len(times), self.dim)), {}
-        if self.form == "score":
-            return {"centre": 0 * one, "enter": one, "skip": 0 * one, "gain": one}
-        if self.form == "noise":
-            root = np.sqrt(self.process.transition(times).variance)[:, None]
-            return {"centre": 0 * one, "enter": one, "skip": 0 * one, "gain": -one / root}
-        if self.mean is not None:
-            scale, shift, variance = (v[:, None] for v in self.process.transition(times))
-            centre = scale * self.mean + shift
-            whole = scale**2 * self.std**2 + variance
-            own = scale**2 * np.mean(self.whole_variance)
-            typical = own + variance
-            gain = one * own / (typical * np.sqrt(variance))
-            if self.mixture is not None:
-                more = self._heights(scale, whole)
-        else:
-            assert self.spread is not None
-            centre = np.stack(
-                [np.interp(times, self.spread.times, column) for column in self.spread.means.T], 1
-            )
-            std = np.interp(times, self.spread.times, self.spread.stds)[:, None] * one
-            whole, typical, gain = std**2, std[:, :1] ** 2, 1.0 / std
-        enter = one / np.sqrt(typical)
-        return {"centre": centre, "enter": enter, "skip": 1.0 / whole, "gain": gain} | more
+        return kernel_of(self)
 
     @property
     def whole_variance(self) -> Array:
@@ -269,18 +163,6 @@ class NeuralScore:
         if self.mixture is not None:
             among = (self.mixture.weights[:, None] * self.mixture.centres**2).sum(axis=0)
         return np.asarray(self.std**2 + among)
-
-    def _heights(self, scale: Array, whole: Array) -> dict[str, Array]:
-        """pull, a/std^2, and what each centre's logit has beside it; none where a block ends."""
-        from fastrev.kernels.matmul import ROWS
-
-        assert self.mixture is not None
-        weights, centres = self.mixture
-        heights = np.full((len(scale), -(-len(weights) // ROWS) * ROWS), _NEVER)
-        heights[:, : len(weights)] = np.log(weights)
-        for j in range(self.dim):  # sums by element: the same bits on every machine
-            heights[:, : len(weights)] -= 0.5 * scale**2 / whole[:, j : j + 1] * centres[:, j] ** 2
-        return {"pull": scale / whole, "heights": heights}
 
     def header(self) -> str:
         """All but the arrays, as JSON."""
@@ -378,40 +260,3 @@ class NeuralScore:
             return module.neural_score()  # type: ignore[no-any-return]
         layers, activation = layers_of(module)
         return cls(layers, activation, **options)
-
-
-_NEVER = -1e30
-"""The logit of a centre that is none."""
-
-
-def _checked_layers(layers: Any, features: int) -> list[Layer]:
-    """Layers whose shapes fit one another.  Raises InputError."""
-    checked: list[Layer] = []
-    for k, given in enumerate(layers):
-        name = f"NeuralScore.layers[{k}]"
-        weight, bias, *rest = given
-        weight = check.finite_array(f"{name}.weight", weight, ndim=(2,))
-        bias = check.finite_array(f"{name}.bias", bias, ndim=(1,))
-        time = None
-        if rest and rest[0] is not None:
-            time = check.finite_array(f"{name}.time", rest[0], ndim=(2,))
-            if time.shape != (len(weight), features):
-                raise InputError(
-                    f"{name}.time must have shape ({len(weight)}, {features}), got {time.shape}"
-                )
-        if bias.shape != (len(weight),):
-            raise InputError(f"{name}.bias must have shape ({len(weight)},), got {bias.shape}")
-        if checked and weight.shape[1] != len(checked[-1].bias):
-            raise InputError(
-                f"{name}.weight must have {len(checked[-1].bias)} columns, as the layer before has "
-                f"rows, got shape {weight.shape}"
-            )
-        checked.append(Layer(weight, bias, time))
-    if not checked:
-        raise InputError("NeuralScore.layers must not be empty")
-    if len(checked[-1].bias) != checked[0].weight.shape[1]:
-        raise InputError(
-            f"NeuralScore: {checked[0].weight.shape[1]} inputs and {len(checked[-1].bias)} outputs "
-            "differ; a score has as many as x has coordinates"
-        )
-    return checked
