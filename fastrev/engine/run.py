@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrev.engine.shards import bounds
+from fastrev.engine import summary
 from fastrev.engine.specification import Specification
 from fastrev.model.check import InputError
 
@@ -152,7 +152,7 @@ class Run:
 
     @property
     def _steps(self) -> int:
-        return int(self._summary()["steps"])
+        return int(summary.values_of(self)["steps"])
 
     def trace(self, ids: int | Iterable[int]) -> NDArray[Any]:
         """The paths of some particles at every step, (S+1, len(ids), d), computed anew.
@@ -202,100 +202,17 @@ class Run:
             attrs={"seed": str(self.seed), "specification": self.toml},
         )
 
-    def _summary(self) -> dict[str, Any]:
-        import tomllib
-
-        tables = tomllib.loads(self.toml)
-        run = tables["run"]
-        model = _one_line(tables["process"])
-        if "score" in tables:
-            noise = tables["reverse"]["noise"]
-            model = f"reverse of {model}, {_one_line(tables['score'])}, noise {noise:g}"
-        return {
-            "model": model,
-            "x0": _one_line(tables["x0"]),
-            "n": run["n"],
-            "dim": run["dim"],
-            "part": run.get("part"),
-            "particles": _particles(run),
-            "steps": run.get("steps", len(run["time"]) - 1),
-            "time": f"{run['time'][0]:g} -> {run['time'][-1]:g}",
-            "frames": len(self.times),
-            "observe": ", ".join(tables.get("observe", {})),
-            "boundary": _one_line(tables["boundary"]) if "boundary" in tables else "",
-            "seed": self.seed,
-            "generator": run.get("generator", "philox"),
-            "dtype": run["dtype"],
-            "method": _method(run["method"]),
-        }
-
-    def _lines(self) -> dict[str, str]:
-        """What a reader wants to know first, by label."""
-        s = self._summary()
-        lines = {"model": s["model"], "x0": s["x0"], "n": f"{s['n']:,} particles, dim {s['dim']}"}
-        if s["part"]:
-            lines["part"] = f"{s['part'][0]} of {s['part'][1]}"
-        if self.n < s["particles"]:
-            lines["committed"] = f"{self.n:,} particles ({self.n / s['particles']:.1%})"
-        lines["steps"] = f"{s['steps']:,} ({s['method']}, {s['dtype']})"
-        lines["times"] = f"{s['time']}, {s['frames']} frames"
-        if s["observe"]:
-            lines["observed"] = s["observe"]
-        if s["boundary"]:
-            lines["boundary"] = s["boundary"]
-        lines["seed"] = f"{s['seed']} ({s['generator']})"
-        if self.seconds > 0:
-            lines["throughput"] = (
-                f"{self.throughput / 1e6:,.0f} M particle-steps/s "
-                f"({self.seconds:.2f} s{self._compiling()})"
-            )
-        if self.non_finite:
-            lines["non-finite"] = f"{self.non_finite:,} coordinates"
-        lines["file"] = str(self.path) if self.path else "in memory"
-        return lines
-
-    def _compiling(self) -> str:
-        known = self.compile_seconds >= 0
-        return f", and {self.compile_seconds:.2f} s compiling" if known else ""
-
     def __repr__(self) -> str:
-        rows = [f"  {label:<11}{text}" for label, text in self._lines().items()]
+        rows = [f"  {label:<11}{text}" for label, text in summary.lines_of(self).items()]
         return "\n".join(["Run", *rows])
 
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><th style='text-align:left'>{label}</th>"
             f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
-            for label, text in self._lines().items()
+            for label, text in summary.lines_of(self).items()
         )
         return f"<table>{rows}</table>"
-
-
-def _particles(run: dict[str, Any]) -> int:
-    """How many of a run's particles a file has room for: all but for a part."""
-    first, end = bounds(run["n"], run["shard_size"], tuple(run.get("part", (1, 1))))
-    return end - first
-
-
-def _one_line(table: dict[str, Any]) -> str:
-    """A table as `Kind(name=value, ...)`."""
-    parts = (f"{key}={_short(value)}" for key, value in table.items() if key != "kind")
-    return f"{table.get('kind', '')}({', '.join(parts)})"
-
-
-def _method(value: Any) -> str:
-    """A method's name, and its options where it has some of its own."""
-    return _one_line(value) if isinstance(value, dict) else str(value)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, dict):
-        if "function" in value:
-            return str(value["function"])
-        return f"<{value['array']}>" if set(value) == {"array"} else _one_line(value)
-    if isinstance(value, list):
-        return f"[{', '.join(_short(item) for item in value)}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def open_run(
