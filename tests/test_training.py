@@ -17,7 +17,7 @@ SMALL = {"hidden": [32, 32], "iterations": 100, "batch": 512, "features": 6, "se
 
 def score_at(score, x, t):
     """A network's score in NumPy, through its own schedule."""
-    values = {k: v[0] for k, v in score._schedule(np.array([t])).items()}
+    values = {k: v[0] for k, v in score.as_kernel(score.dim).schedule(np.array([t])).items()}
     basis = np.eye(score.dim) if score.basis is None else score.basis
     y = (x - values["centre"]) @ basis
     h = y * values["enter"]

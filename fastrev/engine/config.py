@@ -149,7 +149,8 @@ def from_tables(
     walls = None
     if "boundary" in tables:
         walls = build_object(tables["boundary"], "boundary", BOUNDARIES, arrays)
-    return Config(specify(model, x0, options, observe=observe, boundary=walls), output)
+    spec = specify(model, x0, options, observe=observe, boundary=walls, stored=not imports)
+    return Config(spec, output)
 
 
 def check_tables(tables: Mapping[str, Any], needed: Iterable[str]) -> None:

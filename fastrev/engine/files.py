@@ -14,6 +14,7 @@ from fastrev.engine import memory
 from fastrev.engine.config import stored_specification
 from fastrev.engine.describe import to_toml
 from fastrev.engine.executors import claimed, write_shards_on
+from fastrev.engine.observed import read_observables
 from fastrev.engine.outcome import Kept, Tally
 from fastrev.engine.prepare import build
 from fastrev.engine.program import Program
@@ -108,7 +109,8 @@ def write_rounds(
     Here, or on an executor's workers.
     """
     tally, spec = Tally(), program.spec
-    for batch in rounds(spec, todo, lambda: open_run(path).observables):
+    toml = header.specification
+    for batch in rounds(spec, todo, lambda first: read_observables(path, toml, first)):
         if executor is None:
             own = write_shards(path, header, offsets, program, batch, done, durable)
         else:

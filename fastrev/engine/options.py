@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from fastrev.engine import memory
 from fastrev.model import check
@@ -70,7 +70,7 @@ class Options(BaseModel):
     dtype: Literal["float32", "float64"] = "float32"
     generator: Literal["philox", "ars"] = "philox"
     frames: When | Literal[0] = 2
-    keep: Count | KeepIds | Annotated[list[int], Field(min_length=1)] = 1
+    keep: Count | KeepIds | list[StrictInt] = 1
     storage: Literal["float16", "float32", "float64"] | None = None
     method: str | dict[str, Any] = "euler-maruyama"
     shard_size: Count | None = None

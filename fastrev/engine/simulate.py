@@ -83,7 +83,7 @@ def simulate(
     progress    True or False; None shows a bar on a terminal
     overwrite   replace `out` if it exists
     durable     False: do not wait for the disk before committing a shard
-    keep        which particles' frames are kept: every k-th, a slice, or ids
+    keep        which particles' frames are kept: every k-th, a slice, ids, or a mask (n,)
     storage     dtype of the frames: "float16", "float32", "float64"; None for `dtype`
     boundary    Reflect(low, high), Periodic(low, high), Absorb(low, high); None for free space
     until       StandardError("mean", 1e-4): stop when that error of an observable is reached;
@@ -127,7 +127,7 @@ def specified(
         "dtype": _dtype_name(dtype),
         "method": method_table(as_method(method)),
         "storage": None if storage is None else _dtype_name(storage),
-        "keep": _keep_ids(keep),
+        "keep": _keep_ids(keep, plain.get("n") or (len(x0) if isinstance(x0, np.ndarray) else None)),
         "until": asdict(until) if isinstance(until, StandardError) else until,
     }
     if grid is None:
@@ -143,11 +143,15 @@ def _dtype_name(dtype: Any) -> Any:
         return dtype
 
 
-def _keep_ids(keep: Any) -> Any:
-    """A slice or range by its parts."""
+def _keep_ids(keep: Any, n: Any) -> Any:
+    """A slice or range by its parts, a mask by the ids where it is true.  Raises InputError."""
     if isinstance(keep, slice | range):
         parts = {"start": keep.start, "stop": keep.stop, "step": keep.step}
         return {name: value for name, value in parts.items() if value is not None}
+    if isinstance(keep, np.ndarray) and keep.dtype == bool:
+        if keep.shape != (n,):
+            raise InputError(f"keep as a mask must have shape (n,) = ({n},), got {keep.shape}")
+        return np.flatnonzero(keep)
     return keep
 
 
@@ -232,7 +236,7 @@ def _in_memory(spec: Specification, program: Program, progress: bool | None) -> 
 
     done, start = 0, clock.perf_counter()
     with Progress(spec.particles, spec.grid.steps, progress) as bar:
-        for batch in rounds(spec, list(spec.shards()), results):
+        for batch in rounds(spec, list(spec.shards()), lambda judged: results()):
             for shard in batch:
                 outcome = program.run_shard(shard, rows, spec.row_of(spec.span[0]), bar.advance)
                 totals[:] = [program.joined(totals[0], outcome) if totals else outcome]

@@ -35,8 +35,13 @@ def specify(
     grid: TimeGrid | None = None,
     observe: Any = (),
     boundary: Boundary | None = None,
+    stored: bool = False,
 ) -> Specification:
-    """A checked Specification.  Raises InputError."""
+    """A checked Specification; stored: of a file, where a run that stopped may have no particle
+    of those that it was to keep.
+
+    Raises InputError.
+    """
     if isinstance(process, type) or not hasattr(process, "terms"):
         raise InputError(
             f"process must be a process such as Brownian(D), SDE(...) or reverse(...), "
@@ -93,7 +98,7 @@ def specify(
         method=method,
         frame_steps=frame_steps,
         shard_size=min(size, n),
-        keep=_kept(options.keep, n),
+        keep=_kept(options.keep, n, stored),
         storage=options.storage or options.dtype,
         observed=observed,
         boundary=boundary,
@@ -196,18 +201,20 @@ def _initial_array(x0: Any, dtype: str) -> NDArray[Any]:
     return array
 
 
-def _kept(keep: int | KeepIds | list[int], n: int) -> range | NDArray[np.int64]:
-    """The particles to keep: every so many, a range, or ids."""
+def _kept(keep: int | KeepIds | list[int], n: int, none: bool) -> range | NDArray[np.int64]:
+    """The particles to keep: every so many, a range, or ids; whether that may be none."""
     if isinstance(keep, list):
         ids = np.array(sorted(set(keep)), dtype=np.int64)
-        if ids[0] < 0 or ids[-1] >= n:
+        if not (none or len(ids)):
+            raise InputError("keep must be at least one id, got []")
+        if len(ids) and (ids[0] < 0 or ids[-1] >= n):
             bad = int(ids[0] if ids[0] < 0 else ids[-1])
             raise InputError(f"keep must be ids between 0 and {n - 1}, got {bad}")
         return ids
     if isinstance(keep, int):
         return range(0, n, keep)
     chosen = range(keep.start, min(keep.stop or n, n), keep.step)
-    if not chosen:
+    if not (none or chosen):
         raise InputError(f"keep leaves no particle of {n}: got {keep!r}")
     return chosen
 

@@ -14,25 +14,32 @@ _CAUTION = 0.6
 
 
 def rounds(
-    spec: Specification, todo: list[Shard], results: Callable[[], Mapping[str, Any]]
+    spec: Specification, todo: list[Shard], results: Callable[[int], Mapping[str, Any]]
 ) -> Iterator[list[Shard]]:
     """The shards to compute, in order; all at once where the run has no `until`.
 
-    results   the observables over the shards computed by now
+    todo      those that are not computed yet
+    results   the observables over the first so many shards
+
+    Rounds begin anew from the first shard, whatever is computed: so a run that was interrupted
+    ends where it would have ended.
     """
     if spec.until is None:
         yield todo
         return
-    done = spec.n - sum(shard.count for shard in todo)
-    while todo:
-        ratio = spec.until.ratio(results()) if done else np.inf
+    every, missing = list(spec.shards()), {shard.index for shard in todo}
+    judged = 0
+    while judged < len(every):
+        done = every[judged].first
+        ratio = spec.until.ratio(results(judged)) if judged else np.inf
         if ratio <= 1.0:
             return
-        missing = done * (ratio**2 - 1.0) if np.isfinite(ratio) else float(done)
-        count = max(1, round(_CAUTION * min(missing, spec.n) / spec.shard_size))
-        batch, todo = todo[:count], todo[count:]
-        yield batch
-        done += sum(shard.count for shard in batch)
+        more = done * (ratio**2 - 1.0) if np.isfinite(ratio) else float(done)
+        count = max(1, round(_CAUTION * min(more, spec.n) / spec.shard_size))
+        batch = every[judged : judged + count]
+        judged += len(batch)
+        if any(shard.index in missing for shard in batch):
+            yield [shard for shard in batch if shard.index in missing]
 
 
 def cut(spec: Specification, n: int) -> Specification:

@@ -154,13 +154,13 @@ class StoredNumbers:
                 yield data[index]
 
 
-def read_numbers(path: Path, name: str) -> StoredNumbers:
-    """An observable of a run's file.  Raises StoreError."""
+def read_numbers(path: Path, name: str, first: int | None = None) -> StoredNumbers:
+    """An observable of a run's file, of all shards or the first so many.  Raises StoreError."""
     with open_file(path) as file:
         node = file.get(f"{OBSERVABLES}/{name}")
         if node is None:
             raise StoreError(f"{path} is damaged: it lacks the observable {name!r}")
-        committed = np.flatnonzero(file[SHARDS][:] == 1).tolist()
+        committed = np.flatnonzero(file[SHARDS][:first] == 1).tolist()
         return StoredNumbers(path, name, node["times"][:], committed)
 
 
