@@ -5,9 +5,7 @@ name, the user's own functions by value, and a shard's index; a worker computes 
 rows at their own place, and what comes back is a count.  The file must be where all can write it.
 """
 
-import contextlib
 import os
-import secrets
 import socket
 import sys
 import sysconfig
@@ -63,10 +61,12 @@ def write_shards_on(
     Raises WorkerError with the range of its ids; InputError, KernelError as they are; what is
     committed stays, and `resume` goes on with any executor.
     """
+    from fastrev.store.reader import file_token
+
     tally = Tally()
     tasks = {shard.index: f"particles {shard.first} to {shard.end - 1}" for shard in todo}
-    run = secrets.token_hex(8)  # the file of that name may be another one next time
-    same = (str(path.resolve()), by_value(functions_of(spec), spec), this_process(), durable, run)
+    token = file_token(path)  # the file of that name may be another one next time
+    same = (str(path.resolve()), by_value(functions_of(spec), spec), this_process(), durable, token)
     sizes = {shard.index: shard.count for shard in todo}
     for index, own in each_done(executor, _run_shard, tasks, same):
         tally = tally.and_(own)
@@ -180,8 +180,8 @@ def functions_of(spec: Specification) -> dict[str, Any]:
     return found
 
 
-_programs: dict[str, tuple["Header", "Offsets", Program]] = {}
-"""Of a worker: the run that it last had a shard of."""
+_programs: dict[bytes, tuple["Header", "Offsets", Program]] = {}
+"""Of a worker: the run that it last had a shard of, by its file's token."""
 
 
 def one_thread(driver: str) -> None:
@@ -191,41 +191,27 @@ def one_thread(driver: str) -> None:
 
 
 def _run_shard(
-    index: int, path: str, functions: bytes, driver: str, durable: bool, run: str
+    index: int, path: str, functions: bytes, driver: str, durable: bool, token: bytes
 ) -> Tally:
     """What a worker does: compute a shard and write it."""
     from fastrev.engine.files import write_shards
 
     one_thread(driver)
-    if run not in _programs:
+    if token not in _programs:
         _programs.clear()
-        _programs[run] = _prepared(Path(path), functions)
-    header, offsets, program = _programs[run]
+        _programs[token] = _prepared(Path(path), functions, token)
+    header, offsets, program = _programs[token]
     spec = program.spec
     todo, ignored = [spec.shard(index)], lambda count: None
     return write_shards(Path(path), header, offsets, program, todo, ignored, durable, shared=True)
 
 
-def _prepared(path: Path, functions: bytes) -> tuple["Header", "Offsets", Program]:
+def _prepared(path: Path, functions: bytes, token: bytes) -> tuple["Header", "Offsets", Program]:
     import pickle
 
     from fastrev.engine.files import reopened
-    from fastrev.store.h5md import offsets_of
-    from fastrev.store.reader import open_file
+    from fastrev.store.reader import read_offsets
 
+    offsets = read_offsets(path, token)
     header, program = reopened(path, pickle.loads(functions))  # by the driver of this very run
-    with open_file(path) as file:
-        return header, offsets_of(file), program
-
-
-@contextlib.contextmanager
-def claimed(path: Path) -> Iterator[None]:
-    """The driver's claim on a file that its workers write.  Raises StoreError."""
-    from fastrev.store.lock import lock
-
-    file = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
-    try:
-        lock(file, path)
-        yield
-    finally:
-        os.close(file)
+    return header, offsets, program

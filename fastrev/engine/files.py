@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastrev.engine import memory
 from fastrev.engine.config import stored_specification
 from fastrev.engine.describe import to_toml
-from fastrev.engine.executors import claimed, write_shards_on
+from fastrev.engine.executors import write_shards_on
 from fastrev.engine.observed import read_observables
 from fastrev.engine.outcome import Kept, Tally
 from fastrev.engine.prepare import build
@@ -108,6 +108,8 @@ def write_rounds(
 
     Here, or on an executor's workers.
     """
+    from fastrev.store.lock import claimed
+
     tally, spec = Tally(), program.spec
     toml = header.specification
     for batch in rounds(spec, todo, lambda first: read_observables(path, toml, first)):
@@ -141,8 +143,7 @@ def resume(
     Raises InputError where a kernel is missing or differs from the one that began
     the file, StoreError where the file cannot be read or written.
     """
-    from fastrev.store.h5md import offsets_of
-    from fastrev.store.reader import open_file, read_progress
+    from fastrev.store.reader import read_offsets, read_progress
     from fastrev.store.validate import damaged_shards
 
     path = Path(path)
@@ -156,8 +157,7 @@ def resume(
             todo = [shard for shard in everything if shard.index in chosen]
             if not todo:
                 continue
-            with open_file(path) as file:
-                offsets = offsets_of(file)
+            offsets = read_offsets(path)
             if mend:
                 write_shards(path, header, offsets, program, todo, bar.advance, repair=True)
             else:

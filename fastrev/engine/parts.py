@@ -5,7 +5,7 @@ run.  `merge` makes of all parts the file that the whole run would have made.
 """
 
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,13 +79,31 @@ def _run_numbered(k: int, pickled: bytes, out: str, overwrite: bool, driver: str
 
 
 def _run_part(spec: Specification, path: Path, overwrite: bool, progress: bool | None) -> Run:
-    from fastrev.engine.describe import to_toml
     from fastrev.engine.simulate import execute
-    from fastrev.store.reader import read_header
 
-    if path.exists() and read_header(path, arrays=False).specification == to_toml(spec).toml:
+    if path.exists() and _is_of(spec, path):
         return resume(path, functions_of(spec), progress=progress)
     return execute(spec, path, progress=progress, overwrite=overwrite)
+
+
+def _is_of(spec: Specification, path: Path) -> bool:
+    """Whether a file is of this very run."""
+    from fastrev.engine.describe import to_toml
+    from fastrev.store.h5md import StoreError
+    from fastrev.store.reader import read_header
+
+    try:
+        header = read_header(path)
+    except StoreError:
+        return False
+    text = to_toml(spec)
+    return header.specification == text.toml and _same_arrays(header.arrays, text.arrays)
+
+
+def _same_arrays(some: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    return some.keys() == others.keys() and all(
+        np.array_equal(array, others[name]) for name, array in some.items()
+    )
 
 
 def merge(
@@ -148,11 +166,8 @@ def _whole(headers: dict[Path, "Header"]) -> "Header":
     (first_path, first), *others = headers.items()
     text = _without_part(first)
     for path, header in others:
-        same = _without_part(header) == text and header.arrays.keys() == first.arrays.keys()
-        same = same and header.provenance.get("program") == first.provenance.get("program")
-        if not same or any(
-            not np.array_equal(header.arrays[n], a) for n, a in first.arrays.items()
-        ):
+        same = _without_part(header) == text and _same_arrays(header.arrays, first.arrays)
+        if not same or header.provenance.get("program") != first.provenance.get("program"):
             raise InputError(f"merge: {path} is a part of another run than {first_path}")
     sizes = np.concatenate([np.diff(header.rows) for header in headers.values()])
     return replace(

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastrev.engine import memory
 from fastrev.engine.executors import as_executor
+from fastrev.engine.lastframe import LastFrame
 from fastrev.engine.options import Options, checked
 from fastrev.engine.outcome import Kept, Outcome, Tally, make_rows
 from fastrev.engine.prepare import build
@@ -127,7 +128,7 @@ def specified(
         "dtype": _dtype_name(dtype),
         "method": method_table(as_method(method)),
         "storage": None if storage is None else _dtype_name(storage),
-        "keep": _keep_ids(keep, plain.get("n") or (len(x0) if isinstance(x0, np.ndarray) else None)),
+        "keep": _keep_ids(keep, plain.get("n"), x0),
         "until": asdict(until) if isinstance(until, StandardError) else until,
     }
     if grid is None:
@@ -143,12 +144,13 @@ def _dtype_name(dtype: Any) -> Any:
         return dtype
 
 
-def _keep_ids(keep: Any, n: Any) -> Any:
+def _keep_ids(keep: Any, n: Any, x0: Any) -> Any:
     """A slice or range by its parts, a mask by the ids where it is true.  Raises InputError."""
     if isinstance(keep, slice | range):
         parts = {"start": keep.start, "stop": keep.stop, "step": keep.step}
         return {name: value for name, value in parts.items() if value is not None}
     if isinstance(keep, np.ndarray) and keep.dtype == bool:
+        n = len(x0) if n is None and isinstance(x0, np.ndarray) else n
         if keep.shape != (n,):
             raise InputError(f"keep as a mask must have shape (n,) = ({n},), got {keep.shape}")
         return np.flatnonzero(keep)
@@ -185,6 +187,9 @@ def execute(
         path = _path(out)
         from fastrev.store.h5md import check_target
 
+        source = spec.x0.path if isinstance(spec.x0, LastFrame) else None
+        if source is not None and path.exists() and path.samefile(source):
+            raise InputError(f"out must not be the file that x0 is read from, {path}")
         check_target(path, spec.rows_nbytes, overwrite)
         program = build(spec)
         run, tally = _to_file(spec, program, path, progress, overwrite, durable, executor)
@@ -273,6 +278,7 @@ def _to_file(
     from fastrev.engine.files import make_header, stopped, write_rounds
     from fastrev.engine.run import open_run
     from fastrev.store.h5md import create
+    from fastrev.store.reader import read_offsets
 
     header = make_header(spec, program)
     start = clock.perf_counter()
@@ -281,6 +287,7 @@ def _to_file(
         todo = list(spec.shards())
         common = (path, header, offsets, program, todo, bar.advance, durable)
         tally = write_rounds(*common, executor=executor)
+    read_offsets(path, offsets.token[1])  # is it still this run's?
     spec = stopped(path, spec, program)
     seconds = clock.perf_counter() - start
     return open_run(path).adopt(spec, program.compile_seconds, seconds), tally

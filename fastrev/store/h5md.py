@@ -13,6 +13,7 @@ rows are on disk; that byte is the commit.
     /particles/trajectory/position/time     (F,) elapsed time |t - t_start|, increasing
     /observables/forward_time/value         (F,) the forward time t
     /fastrev/rows                           (shards + 1,) where the rows of each shard begin
+    /fastrev/token                          16 random bytes: no other file has them
     /fastrev/shards                         (shards,) 1 where committed
     /fastrev/checksums                      (shards,) XXH3 of a committed shard's rows
     /fastrev/specification                  the run as TOML
@@ -27,7 +28,9 @@ rows are on disk; that byte is the commit.
 Specification: https://h5md.nongnu.org/h5md.html
 """
 
+import contextlib
 import os
+import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,6 +46,10 @@ FORMAT = 1
 
 VALUE = "/particles/trajectory/position/value"
 SHARDS = "/fastrev/shards"
+TOKEN = "/fastrev/token"
+_TOKEN_BYTES = 16
+_LONGEST, _SUFFIX = 255, len(".repacking")
+"""Bytes of a file's name, and of what is put behind it while it is made."""
 CHECKSUMS = "/fastrev/checksums"
 SECONDS = "/fastrev/seconds"
 NON_FINITE = "/fastrev/non_finite"
@@ -104,8 +111,9 @@ class Header:
 
 @dataclass(frozen=True)
 class Offsets:
-    """Where raw data starts, in bytes from the beginning of the file."""
+    """Where raw data starts, in bytes from the beginning of the file, and the token there."""
 
+    token: tuple[int, bytes]
     value: int
     shards: int
     checksums: int
@@ -128,11 +136,27 @@ def offsets_of(file: h5py.File) -> Offsets:
     value, shards, checksums, seconds, non_finite = (offset(name) for name in names)
     numbers = {name: offset(f"{OBSERVABLES}/{name}/numbers") for name in file.get(OBSERVABLES, ())}
     passages = offset(PASSAGES) if PASSAGES in file else 0
-    return Offsets(value, shards, checksums, seconds, non_finite, numbers, passages)
+    token = (offset(TOKEN), file[TOKEN][:].tobytes()) if TOKEN in file else (0, b"")
+    return Offsets(token, value, shards, checksums, seconds, non_finite, numbers, passages)
+
+
+def check_token(file: int, path: Path, offsets: Offsets) -> None:
+    """Refuse an open file that is not the one of these offsets, but another of its name.
+
+    Raises StoreError.
+    """
+    place, token = offsets.token
+    os.lseek(file, place, os.SEEK_SET)
+    if os.read(file, len(token)) != token:
+        raise StoreError(f"{path} was replaced by another file while this run wrote it")
 
 
 def check_target(path: Path, nbytes: int, overwrite: bool) -> None:
     """Refuse a target that exists, cannot be written or lacks room.  Raises StoreError."""
+    if len(os.fsencode(path.name)) + _SUFFIX > _LONGEST:
+        raise StoreError(
+            f"out: a file name may have {_LONGEST - _SUFFIX} bytes, got {path.name[:40]}..."
+        )
     if path.is_dir():
         raise StoreError(f"out must be a file, got the directory {path}")
     if path.exists() and not overwrite:
@@ -156,17 +180,21 @@ def create(path: Path, header: Header, overwrite: bool = False) -> Offsets:
     The file is prepared beside the target and moved there when whole, so a failure
     leaves nothing.  Raises StoreError.
     """
+    from fastrev.store.lock import claimed
+
     check_target(path, header.nbytes, overwrite)
     partial = path.with_name(path.name + ".creating")
-    try:
-        with h5py.File(partial, "w", libver=("v108", "v110")) as file:
-            offsets = _fill(file, header)
-        _reserve(partial)
-        os.replace(partial, path)
-    except OSError as error:
-        raise StoreError(f"out: {path} cannot be made: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with claimed(path) if path.exists() else contextlib.nullcontext():  # no one writes it
+        try:
+            with h5py.File(partial, "w", libver=("v108", "v110")) as file:
+                offsets = _fill(file, header)
+            _reserve(partial)
+            os.replace(partial, path)
+        except (OSError, RuntimeError) as error:  # h5py's own, of a full disk, is the second
+            raise StoreError(f"out: {path} cannot be made: {error}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink()
     return offsets
 
 
@@ -194,6 +222,8 @@ def _fill(file: h5py.File, header: Header) -> Offsets:
     own.attrs.update({"format": np.int32(FORMAT), "seed": np.uint64(header.seed)})
     own.attrs["t_start"] = np.float64(header.t_start)
     own["rows"] = header.rows
+    token = np.frombuffer(secrets.token_bytes(_TOKEN_BYTES), np.uint8)
+    _allocate(own, "token", token.shape, token.dtype)[...] = token
     for name, text in header.provenance.items():
         own.attrs[name] = np.bytes_(text.encode(errors="replace"))
     for name, kind in (("shards", "u1"), ("checksums", "<u8"), ("seconds", "<f8")):

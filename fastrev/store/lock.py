@@ -5,7 +5,10 @@ open-file-description locks), so readers, and HDF5's own locks, never meet it,
 and a killed writer leaves none behind.
 """
 
+import contextlib
+import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from fastrev.store.h5md import StoreError
@@ -29,3 +32,22 @@ def lock(file: int, path: Path) -> None:
         raise StoreError(f"{path} is being written by another process") from None
     except OSError:  # a file system without locks
         return
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """A claim on a file that others write.  Raises StoreError."""
+    file = open_to_write(path)
+    try:
+        lock(file, path)
+        yield
+    finally:
+        os.close(file)
+
+
+def open_to_write(path: Path) -> int:
+    """An open file.  Raises StoreError."""
+    try:
+        return os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from None

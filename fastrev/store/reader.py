@@ -23,7 +23,9 @@ from fastrev.store.h5md import (
     VALUE,
     Header,
     Numbers,
+    Offsets,
     StoreError,
+    offsets_of,
 )
 
 
@@ -115,6 +117,20 @@ def read_progress(path: str | Path) -> Progress:
         done = file[SHARDS][:] == 1
         seconds, lost = file[SECONDS][:][done].sum(), file[NON_FINITE][:][done].sum()
     return Progress(done, float(seconds), int(lost))
+
+
+def read_offsets(path: str | Path, token: bytes | None = None) -> Offsets:
+    """Where a file's data lie.  Raises StoreError, also where it is not the one of a token."""
+    with open_file(path) as file:
+        offsets = offsets_of(file)
+    if token is not None and offsets.token[1] != token:
+        raise StoreError(f"{path} was replaced by another file while this run wrote it")
+    return offsets
+
+
+def file_token(path: str | Path) -> bytes:
+    """What tells this file from any other of its name; empty of files that have none."""
+    return read_offsets(path).token[1]
 
 
 def shard_numbers(file: h5py.File, index: int) -> dict[str, NDArray[Any]]:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrev.store.checksum import Checksum, as_bytes
-from fastrev.store.h5md import Header, Offsets, StoreError
-from fastrev.store.lock import lock
+from fastrev.store.h5md import Header, Offsets, StoreError, check_token
+from fastrev.store.lock import lock, open_to_write
 
 BUFFERS = 2
 
@@ -68,10 +68,11 @@ class Writer:
     ) -> None:
         self._path, self._header, self._offsets = path, header, offsets
         self._durable = durable
-        self._file = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        self._file = open_to_write(path)
         try:
             if not shared:
                 lock(self._file, path)
+            check_token(self._file, path, offsets)
         except StoreError:
             os.close(self._file)
             raise
@@ -103,17 +104,27 @@ class Writer:
         self._work.put(shard)
 
     def close(self) -> None:
-        """Write what was submitted and close.  Raises StoreError."""
+        """Write what was submitted and close.  Raises StoreError.
+
+        Interrupted again it still closes: what waits is then not written.
+        """
         if self._file < 0:
             return
-        self._work.put(None)
-        self._thread.join()
+        interrupted: BaseException | None = None
+        while self._thread.is_alive():
+            try:
+                self._work.put(None)
+                self._thread.join()
+            except BaseException as error:
+                interrupted = self._error = error
         try:
             if self._error is None:
                 self._sync()
         finally:
             os.close(self._file)
             self._file = -1
+        if interrupted is not None:
+            raise interrupted
         self._raise()
 
     def __enter__(self) -> "Writer":
