@@ -71,9 +71,8 @@ def from_law(x: Array, cdf: Callable[[Array], Array]) -> Distance:
     ks = max(np.max(steps[1:] - cdf(x + fine)), np.max(cdf(x - fine) - steps[:-1]), 0.0)
     below, above = _tail(x[0], -1.0, cdf, fine), _tail(x[-1], 1.0, cdf, fine)
     points = np.concatenate([below[::-1], x, above])
-    law = cdf(points)
-    # between points F_n is constant and the law is taken as the mean of its ends
-    middle = 0.5 * (law[1:] + law[:-1])
+    # between points F_n is constant and the law is taken as the mean of its ends within
+    middle = 0.5 * (cdf(points[:-1] + fine) + cdf(points[1:] - fine))
     sample = np.concatenate([np.zeros(len(below)), steps[1:-1], np.ones(len(above))])
     gap = np.abs(sample - middle)
     return _distance(gap, middle, np.diff(points), float(n), float(ks), fine)

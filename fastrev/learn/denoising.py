@@ -262,6 +262,8 @@ _TOGETHER = 32
 def _solved(diffusion: Kernel, x: Array, t: float, moved: Array) -> Array:
     """(G G^T)^-1 moved, at each particle."""
     g = evaluated(diffusion, x, t)
+    if g.ndim == 1:
+        g = g[:, None]
     if g.ndim == 2:
         return moved / g**2
     a = g @ g.swapaxes(1, 2)

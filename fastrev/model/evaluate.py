@@ -2,6 +2,7 @@
 
 import math
 import types
+from collections import namedtuple
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,8 @@ _RENAMED = {"pow": "power", "atan": "arctan", "asin": "arcsin", "acos": "arccos"
 
 
 def evaluated(kernel: Kernel, x: Array, t: float) -> Array:
-    """Values at x (N, d) and time t: (N, d), or (N, d, m) of a kernel that gives a matrix.
+    """Values at x (N, d) and time t: (N, d), (N,) of a tuple's kernel that gives one number, or
+    (N, d, m) of one that gives a matrix.
 
     Formulas of arithmetic, NumPy or `math` take all points at once; what else there is, one by
     one.
@@ -25,36 +27,62 @@ def evaluated(kernel: Kernel, x: Array, t: float) -> Array:
         columns = []
         for j, column in enumerate(x.T):
             own = {k: v[min(j, len(v) - 1)] if np.ndim(v) else v for k, v in scheduled.items()}
-            columns.append(_of_column(kernel.function, column, t, _params(kernel, own)))
+            columns.append(_at_points(kernel.function, (column,), t, _params(kernel, own), False))
         return np.stack(columns, axis=1)
     p = _params(kernel, scheduled)
     if kernel.shape == "tile":
         out = np.empty((x.shape[1], len(x)))
         scratch = (np.empty((5, len(x))),) if kernel.function.__code__.co_argcount == 5 else ()
-        kernel.function(np.ascontiguousarray(x.T), t, p, out, *scratch)
+        kernel.function(np.array(x.T, order="C"), t, p, out, *scratch)
         return out.T
-    for function in (kernel.function, _with_numpy(kernel.function)):
-        try:
-            rows = function(tuple(x.T), t, p)
-            return np.moveaxis(_stacked(rows, len(x)), -1, 0)
-        except (TypeError, ValueError, AttributeError):
-            continue
-    return np.array([np.asarray(kernel.function(tuple(map(float, v)), t, p)) for v in x], float)
+    return np.moveaxis(_at_points(kernel.function, tuple(x.T), t, p, True), -1, 0)
 
 
 def _params(kernel: Kernel, scheduled: dict[str, Any]) -> Any:
     """The p of a kernel, its numbers as floats."""
     values = kernel.constants() | scheduled
-    return SimpleNamespace(**{n: float(v) if np.ndim(v) == 0 else v for n, v in values.items()})
+    numbers = {n: float(v) if np.ndim(v) == 0 else v for n, v in values.items()}
+    return namedtuple("Params", numbers)(**numbers)  # type: ignore[misc]
 
 
-def _of_column(function: Callable[..., Any], x: Array, t: float, p: Any) -> Array:
-    for whole in (function, _with_numpy(function)):
+_SAMPLE = 5
+"""Points at which values of all at once are compared with those of one at a time."""
+
+
+def _at_points(
+    function: Callable[..., Any], x: tuple[Array, ...], t: float, p: Any, together: bool
+) -> Array:
+    """Values (..., N) at coordinates (N,) each, given as a tuple or, of one, alone.
+
+    A function that is given all points may not tell them apart, as one that adds up; so what it
+    gives is looked at.
+    """
+    count = len(x[0])
+
+    def called(one: Callable[..., Any], places: Any) -> Any:
+        own = tuple(column[places] for column in x)  # a copy: the function may change it
+        with np.errstate(all="ignore"):
+            return one(own if together else own[0], t, p)
+
+    def alone(place: int) -> Array:
         try:
-            return np.broadcast_to(np.asarray(whole(x, t, p), np.float64), x.shape)
-        except (TypeError, ValueError, AttributeError):
+            return np.asarray(called(plain, place), np.float64)
+        except Exception:  # of Python's numbers, such as an overflow, where NumPy has infinity
+            return np.asarray(called(function, place), np.float64)
+
+    plain = _with_numpy(function)
+    sample = np.unique(np.linspace(0, count - 1, _SAMPLE).astype(int))
+    for whole in (function, plain):
+        try:
+            values = _stacked(called(whole, np.arange(count)), count)
+            single = np.stack([alone(place) for place in sample], axis=-1)
+        except Exception:  # a user's function that expects numbers may raise anything
             continue
-    return np.array([float(function(float(v), t, p)) for v in x])
+        if values[..., sample].shape == single.shape and np.allclose(
+            values[..., sample], single, rtol=1e-6, atol=1e-12, equal_nan=True
+        ):
+            return values
+    return np.stack([alone(place) for place in range(count)], axis=-1)
 
 
 def _stacked(rows: Any, count: int) -> Array:
