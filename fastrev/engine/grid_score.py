@@ -1,5 +1,6 @@
 """A score on a grid from the snapshots of a forward run."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ from fastrev.model.check import Array, InputError
 
 _FEWEST = 10.0
 """Particles that a bandwidth's width must hold for the density there to be trusted."""
+
+
+_FEW = 8
+"""Frames with which a score is mostly interpolated."""
 
 
 class GridScore(grid.GridScore):
@@ -34,7 +39,8 @@ class GridScore(grid.GridScore):
                    table of 2 points^2 numbers for each of its steps
 
         The score is that of p_t smoothed by the kernel: variances grow by bandwidth^2.  Where
-        fewer than ten particles lie within a bandwidth it goes on linearly.  Raises InputError.
+        fewer than ten particles lie within a bandwidth it goes on linearly.  Between frames it is
+        linear in time: keep some forty.  Raises InputError.
         """
         run = run if isinstance(run, Run) else open_run(run)
         if run.dim > 2 or len(run.times) == 0 or run.n < 2:
@@ -44,15 +50,24 @@ class GridScore(grid.GridScore):
             )
         if points is None:
             points = 801 if run.dim == 1 else 129
-        if points < 16:
-            raise InputError(f"points must be at least 16, got {points}")
+        if not isinstance(points, int | np.integer) or points < 16:
+            raise InputError(f"points must be a whole number of at least 16, got {points!r}")
         if bandwidth is not None:
             bandwidth = np.full(run.dim, check.positive("bandwidth", bandwidth))
         order = np.argsort(run.times)
         frames = [(run.times[f], np.asarray(run.frames[f], np.float64)) for f in order]
+        if not all(np.isfinite(x).all() for _, x in frames):
+            raise InputError("from_run needs frames in which every particle is finite")
         wide = [(t, x) for t, x in frames if np.all(np.ptp(x, axis=0) > 0.0)]
         if not wide:
             raise InputError("from_run needs a frame in which particles differ")
+        if len(wide) < _FEW:
+            warnings.warn(
+                f"from_run: {len(wide)} frames in which particles differ, between which the score "
+                "is taken as linear in time; keep more of them, as by frames=41",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         axes = [_axis([x[:, j] for _, x in wide], points) for j in range(run.dim)]
         values = [_score(x, axes, _widths(x, bandwidth)) for _, x in wide]
         times, stacked = np.array([t for t, _ in wide]), np.array(values)

@@ -95,7 +95,7 @@ class Uniform(Distribution):
 
     def pdf(self, x: ArrayLike) -> Array:
         """1/volume inside the box, else 0."""
-        points, shape = mixture.rows(x)
+        points, shape = mixture.rows(x, self.dim)
         inside = np.all((points >= self.low) & (points <= self.high), axis=1)
         width = np.broadcast_to(self.high - self.low, (points.shape[1],))
         return np.asarray((inside / np.prod(width)).reshape(shape))

@@ -31,7 +31,10 @@ class Linear(Process):
     def __post_init__(self) -> None:
         a = check.finite_array("Linear.A", self.A, ndim=(2,))
         d = len(a)
-        b = np.broadcast_to(check.finite_array("Linear.b", self.b, ndim=(0, 1)), (d,))
+        b = check.finite_array("Linear.b", self.b, ndim=(0, 1))
+        if b.ndim and len(b) != d:
+            raise InputError(f"Linear.b must have {d} entries, as A has rows, got {len(b)}")
+        b = np.broadcast_to(b, (d,))
         g = check.finite_array("Linear.G", self.G, ndim=(0, 2))
         g = g * np.eye(d) if g.ndim == 0 else g
         if a.shape != (d, d):

@@ -29,6 +29,12 @@ class Components:
     variances: Array
     covs: Array | None = None
 
+    @property
+    def dim(self) -> int | None:
+        """Coordinates, None where the parameters serve any number of them."""
+        d = self.means.shape[1] if self.covs is None else self.covs.shape[1]
+        return d if d > 1 else None
+
     def affine(self, scale: float, shift: float, variance: float) -> "Components":
         """The law of scale X + shift + N(0, variance)."""
         covs = self.covs
@@ -53,9 +59,18 @@ class Components:
         return Components(self.weights, means, variances, variances[:, :, None] * np.eye(dim))
 
 
-def rows(x: ArrayLike) -> tuple[Array, tuple[int, ...]]:
-    """x as (N, d) rows, and the shape that N densities get back.  Raises InputError."""
+def rows(x: ArrayLike, dim: int | None = None) -> tuple[Array, tuple[int, ...]]:
+    """x as (N, d) rows, and the shape that N densities get back.
+
+    dim   the law's coordinates, None where it has as many as x
+
+    Raises InputError.
+    """
     x = np.asarray(x, dtype=np.float64)
+    if dim is not None and (x.shape[1:] or (1,)) != (dim,) and x.ndim < 3:
+        raise InputError(
+            f"x must have shape (N, {dim}), as the law has {dim} coordinates, got {x.shape}"
+        )
     if x.ndim == 2:
         return x, (x.shape[0],)
     if x.ndim < 2:
@@ -77,14 +92,14 @@ def marginal(c: Components, coordinate: int) -> Components:
 
 def pdf(c: Components, x: ArrayLike) -> Array:
     """The density at each point."""
-    points, shape = rows(x)
+    points, shape = rows(x, c.dim)
     parts = [np.exp(_log_density(c, block)[0]) for block in _blocks(c, points)]
     return np.concatenate([np.zeros(0), *parts]).reshape(shape)
 
 
 def score(c: Components, x: ArrayLike) -> Array:
     """grad log p = sum_k share_k(x) (m_k - x)/v_k, in the shape of x."""
-    points, _ = rows(x)
+    points, _ = rows(x, c.dim)
     parts = [np.zeros((0, points.shape[1]))]
     for block in _blocks(c, points):
         _, share = _log_density(c, block)

@@ -149,7 +149,7 @@ class OrnsteinUhlenbeck(Process):
         t = np.asarray(t)
         gone = -portable.expm1(-self.theta * t)
         variance = -portable.expm1(-2.0 * self.theta * t) * (self.sigma**2 / (2.0 * self.theta))
-        return Transition(1.0 - gone, self.mu * gone, variance)
+        return Transition(portable.exp(-self.theta * t), self.mu * gone, variance)
 
 
 class _LinearBeta(Process):
