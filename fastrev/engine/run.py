@@ -25,7 +25,7 @@ class Run:
     seed             the seed, drawn if none was given
     first_passage    (N,), where walls absorb
     observables      results by name, such as those of Moments: `model/moments.py`
-    non_finite       coordinates that ended infinite or NaN
+    non_finite       coordinates that ended infinite or NaN, as the frames hold them
     seconds          wall time without compilation
     compile_seconds  wall time of compiling or loading kernels
     path             the file, None in memory

@@ -212,9 +212,14 @@ def execute(
 def _lost_message(run: Run, spec: Specification, particle: int) -> str:
     """How many coordinates were lost, and where one particle was, which can be run again."""
     path = run.trace(particle)[:, 0]
-    step = int(np.argmin(np.isfinite(path).all(axis=1)))
+    most, how = np.inf, "infinite or NaN"
+    if spec.storage == "float16":
+        from fastrev.kernels.half import LEAST_INFINITE
+
+        most, how = LEAST_INFINITE, "beyond the storage's float16, which ends at 65504"
+    step = int(np.argmin((np.abs(path) < most).all(axis=1)))
     return (
-        f"{run.non_finite:,} of {spec.particles * spec.dim:,} coordinates ended infinite or NaN; "
+        f"{run.non_finite:,} of {spec.particles * spec.dim:,} coordinates ended {how}; "
         f"particle {particle} first at step {step}, t = {spec.grid.times[step]:g}: see "
         f"run.trace({particle})"
     )

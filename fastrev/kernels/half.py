@@ -18,10 +18,28 @@ _HALF_UNIT = np.float32(0.5)  # adding it leaves a subnormal half in the low bit
 _HALF_UNIT_BITS = _u32(0x3F000000)
 
 
+LEAST_INFINITE = 65520.0
+"""From here on float16 is infinite."""
+
+
 @scalar
 def half_bits(x):
-    """The 16 bits of the nearest float16, as uint16; beyond 65504 infinity."""
-    bits = op.bits_of_f32(np.float32(x))
+    """The 16 bits of the float16 nearest to a float32, as uint16; beyond 65504 infinity."""
+    return _half_of(op.bits_of_f32(x))
+
+
+@scalar
+def half_bits_of_double(x):
+    """The same of a float64, rounded once: to the float32 of odd last bit beside it first."""
+    near = np.float32(x)
+    bits, back = op.bits_of_f32(near), np.float64(near)
+    bits = _u32(bits - _u32(1)) if op.magnitude(back) > op.magnitude(x) else bits
+    bits = _u32(bits | _u32(1)) if back != x else bits
+    return _half_of(bits)
+
+
+@scalar
+def _half_of(bits):
     rest = _u32(bits & _REST)
     odd = _u32((rest >> _u32(13)) & _u32(1))
     normal = _u32(_u32(rest - _REBIAS) + _u32(0x0FFF) + odd) >> _u32(13)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrev.kernels.half import half_bits
+from fastrev.kernels.half import LEAST_INFINITE, half_bits, half_bits_of_double
 from fastrev.kernels.intrinsics import stay_apart
 from fastrev.kernels.jit import loop
 from fastrev.kernels.recipe import Observer, Recipe
@@ -19,7 +19,7 @@ def make_leave(recipe: Recipe, build: Specialiser) -> Any:
     rows are the first row of the tile's particles, those that are kept, the place of its first
     particle, and whether all are kept.
     """
-    keep = _make_keep(recipe.storage, build)
+    keep = _make_keep(recipe, build)
     observe = _make_observe(recipe.observers, recipe, build)
 
     @build.own_borrower
@@ -66,15 +66,16 @@ def _make_observe(observers: tuple[Observer, ...], recipe: Recipe, build: Specia
     return build.own_borrower(observe)
 
 
-def _make_keep(storage: str, build: Specialiser) -> Any:
+def _make_keep(recipe: Recipe, build: Specialiser) -> Any:
     """`keep(frames, f, rows, j0, x)`: a tile as rows of frame f."""
-    real = np.dtype(storage).type
+    real, half = np.dtype(recipe.storage).type, recipe.storage == "float16"
 
     @build.own_scalar
     def as_real(x):
         return real(x)
 
-    convert = half_bits if storage == "float16" else as_real
+    to_half = half_bits if recipe.dtype == "float32" else half_bits_of_double
+    convert = to_half if half else as_real
 
     @build.own_borrower
     def keep(frames, f, rows, j0, x):
@@ -120,6 +121,17 @@ def not_finite(x):
                 if x[j, l] - x[j, l] != 0:
                     return lost, l
     return lost, -1
+
+
+@loop
+def not_held(x):
+    """The same for a float16, which is infinite sooner."""
+    lost, lane = 0, -1
+    for j in range(x.shape[0]):
+        for l in range(x.shape[1]):
+            if not abs(x[j, l]) < LEAST_INFINITE:
+                lost, lane = lost + 1, l
+    return lost, lane
 
 
 @loop
