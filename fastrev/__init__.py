@@ -19,7 +19,7 @@ from fastrev.engine.executors import WorkerError
 from fastrev.engine.explain import Explanation, explain
 from fastrev.engine.files import extend, resume
 from fastrev.engine.grid_score import GridScore
-from fastrev.engine.messages import PerformanceWarning
+from fastrev.engine.messages import KernelError, PerformanceWarning
 from fastrev.engine.parts import merge
 from fastrev.engine.run import Run, open_run
 from fastrev.engine.simulate import simulate
@@ -44,6 +44,7 @@ from fastrev.model.score import Score
 from fastrev.model.sde import SDE
 from fastrev.model.stopping import StandardError
 from fastrev.model.timegrid import TimeGrid
+from fastrev.store.errors import StoreError
 
 __version__ = "0.1.0"
 
@@ -65,6 +66,7 @@ __all__ = [
     "Heun",
     "Histogram",
     "InputError",
+    "KernelError",
     "Linear",
     "Mean",
     "Milstein",
@@ -81,6 +83,7 @@ __all__ = [
     "Run",
     "Score",
     "StandardError",
+    "StoreError",
     "SubVP",
     "TimeGrid",
     "Uniform",

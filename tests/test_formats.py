@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastrev as fr
-from fastrev.store.h5md import StoreError
+from fastrev.store.errors import StoreError
 from fastrev.store.repack import repack, rounded
 
 

@@ -13,7 +13,8 @@ import pytest
 
 import fastrev as fr
 from fastrev.engine import threads
-from fastrev.store.h5md import StoreError, offsets_of
+from fastrev.store.errors import StoreError
+from fastrev.store.h5md import offsets_of
 from fastrev.store.validate import damaged_shards, validate
 
 

@@ -11,7 +11,7 @@ import fastrev as fr
 from fastrev.engine.config import from_tables
 from fastrev.engine.describe import to_toml
 from fastrev.store import h5md
-from fastrev.store.h5md import StoreError
+from fastrev.store.errors import StoreError
 
 PROCESS = fr.VP()
 REVERSE = fr.reverse(PROCESS, PROCESS.score(fr.Gaussian(0.5, 0.5)))

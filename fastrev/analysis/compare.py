@@ -112,6 +112,8 @@ def verdict(rows: list[Row], n: int) -> str:
     """One line: do all frames agree with the exact recursion of the scheme?"""
     known = [row for row in rows if not np.isnan(row.scheme)]
     if not known:
+        if all(np.isnan(row.exact) for row in rows):
+            return "no exact law is known for this process, nor an exact recursion for its scheme"
         return "no exact recursion is known for this scheme; compare with the exact variance"
     if n < _FEW:
         return f"too few particles ({n}) to compare with the exact recursion of the scheme"

@@ -1,10 +1,11 @@
 """A run against an exact law or another run, frame by frame."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrev.analysis.distance import Distance, between_samples, from_law
+from fastrev.analysis.distance import FLOORS, Distance, between_samples, from_law
 from fastrev.analysis.exact import law
 from fastrev.analysis.fokker_planck import Densities, Law
 from fastrev.engine.run import Run
@@ -65,7 +66,27 @@ def _with_run(run: Run, other: Run, particles: int) -> list[Compared]:
             rows.append(Compared(float(t), j, min(len(x), len(y)), between_samples(x, y)))
     if not rows:
         raise InputError(f"the runs share no time: {_listed(run.times)} and {_listed(other.times)}")
+    _warn_of_less(run, other, [row.t for row in rows if row.coordinate == 0])
     return rows
+
+
+def _warn_of_less(run: Run, other: Run, common: list[float]) -> None:
+    """Say where a comparison is of fewer frames than there are, or of noise that is shared."""
+    fewer = len(run.times) - len(common), len(other.times) - len(common)
+    if any(fewer):
+        warnings.warn(
+            f"compared only at t = {_listed(np.array(common))}: {fewer[0]} and {fewer[1]} frames "
+            "of the two runs have no counterpart",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+    if run.seed == other.seed:
+        warnings.warn(
+            f"both runs have the seed {run.seed}: where they share their noise they are nearer to "
+            "one another than noise would leave them",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def _listed(times: Array) -> str:
@@ -118,8 +139,9 @@ def judgement(rows: list[Compared]) -> str:
     if all(row.distance.equal for row in rows):
         w = worst(rows)
         return (
-            f"equal within noise: the largest W1 is {w.distance.w1:.3g} at t = {w.t:.4g}, "
-            f"noise alone gives {w.distance.w1_floor:.3g} with {w.n:,} particles"
+            f"equal within noise (W1 at most {FLOORS:g} times its own, KS p above 1e-4): the "
+            f"largest W1 is {w.distance.w1:.3g} at t = {w.t:.4g}, noise alone gives "
+            f"{w.distance.w1_floor:.3g} with {w.n:,} particles"
         )
     unlike = [row for row in rows if not row.distance.equal]
     w = worst(unlike)

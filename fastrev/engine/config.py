@@ -15,6 +15,7 @@ A kind is the name of the class in Python.  Large arrays stay out of the text:
 they are given beside it, by name.
 """
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -75,6 +76,7 @@ def read_config(path: str | Path, run: Mapping[str, Any] | None = None) -> Confi
     tables = read_tables(path)
     try:
         if run:
+            check_tables(tables, ())
             tables["run"] = {**tables.get("run", {}), **run}
         return from_tables(tables, imports=True)
     except InputError as error:
@@ -131,8 +133,8 @@ def from_tables(
 
     Raises InputError.
     """
-    if imports:
-        tables = with_imports(tables)
+    if imports:  # a file's name may have a colon
+        tables = {k: v if k == "output" else with_imports(v, k) for k, v in tables.items()}
     check_tables(tables, ("process", "x0"))
     arrays = arrays or {}
     forward = build_object(tables["process"], "process", PROCESSES, arrays)
@@ -210,7 +212,7 @@ def _beside(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
             return table
         return {
             key: str(folder / value)
-            if key in _FILES and isinstance(value, str) and (folder / value).exists()
+            if key in _FILES and isinstance(value, str) and os.path.exists(folder / value)
             else whole(value)
             for key, value in table.items()
         }

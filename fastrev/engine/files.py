@@ -15,6 +15,7 @@ from fastrev.engine.config import stored_specification
 from fastrev.engine.describe import to_toml
 from fastrev.engine.executors import write_shards_on
 from fastrev.engine.observed import read_observables
+from fastrev.engine.options import Options, checked
 from fastrev.engine.outcome import Kept, Tally
 from fastrev.engine.prepare import build
 from fastrev.engine.program import Program
@@ -184,6 +185,7 @@ def extend(
     from fastrev.store.reader import read_header, read_progress
 
     path, out = Path(path), Path(out)
+    n = checked(Options, {"n": n.item() if isinstance(n, np.generic) else n}).n
     header = read_header(path)
     old = stored_specification(header.specification, header.arrays, kernels, trust)
     if n <= old.n:
@@ -246,11 +248,17 @@ def copied_rows(
     path: Path, index: int, to: int, buffer: tuple[NDArray[Any], NDArray[Any]]
 ) -> "Rows":
     """A committed shard of a file, in a buffer, as shard `to` of another."""
-    from fastrev.store.h5md import NON_FINITE, ROWS, SECONDS, VALUE
+    from fastrev.store.errors import StoreError
+    from fastrev.store.h5md import NON_FINITE, ROUNDED, ROWS, SECONDS, VALUE
     from fastrev.store.reader import open_file, shard_numbers, shard_passages
     from fastrev.store.writer import Rows
 
     with open_file(path) as file:
+        if ROUNDED in file["fastrev"].attrs:
+            raise StoreError(
+                f"{path} was rounded to {file['fastrev'].attrs[ROUNDED]} bits when it was "
+                "repacked, and its rows are no longer the run's; take the file before that"
+            )
         a, b = (int(v) for v in file[ROWS][index : index + 2])
         frames, passages = buffer
         frames[...], passages[...] = file[VALUE][:, a:b], shard_passages(file, index)

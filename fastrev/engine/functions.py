@@ -36,14 +36,21 @@ def put_back(place: str, record: Mapping[str, str], given: Any, trust: bool) -> 
     if given is None and not trust:
         raise InputError(
             f"{place} is your own function ({name}), which the file only records: give it as "
-            f"kernels={{{place!r}: function}}, or compile the stored source with trust=True"
+            f"kernels={{{place!r}: function}}, or compile the stored source with trust=True; for "
+            f"commands: --kernel {place}=module:function, or --trust"
         )
     if isinstance(given, str):
         given = import_function(given, place)
     if given is None:
         given = _from_source(place, record)
     found = content_hash(given)
-    if found != record["sha256"] or found == UNKNOWN:
+    if UNKNOWN in (found, record["sha256"]):
+        raise InputError(
+            f"{place}: what {name} does cannot be told from its code, as it uses an object of a "
+            "kind that has no hash; such a run can be read, but not resumed, traced or shared "
+            "among processes"
+        )
+    if found != record["sha256"]:
         origin = "stored source alone" if trust else "function given"
         raise InputError(
             f"{place}: the {origin} differs from {name}, with which the file began "

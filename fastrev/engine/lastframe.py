@@ -45,7 +45,7 @@ def last_frame(path: str | Path, digest: str | None = None) -> LastFrame:
     Raises InputError where the file is none, shards are missing, or the content is not
     the one of `digest`.
     """
-    from fastrev.store.h5md import StoreError
+    from fastrev.store.errors import StoreError
     from fastrev.store.reader import FileFrames, content_digest, read_progress
 
     try:
@@ -57,7 +57,10 @@ def last_frame(path: str | Path, digest: str | None = None) -> LastFrame:
             f"x0: {path} is not finished: {int(done.sum())} of {len(done)} shards are committed; "
             "resume it first"
         )
+    frames = FileFrames(path)
+    if len(frames) == 0:
+        raise InputError(f"x0: {path} keeps no frames (frames = 0), only observables")
     found = content_digest(path)
     if digest is not None and found != digest:
         raise InputError(f"x0: {path} is not the file that this run began from (its hash differs)")
-    return LastFrame(Path(path).resolve(), found, FileFrames(path))
+    return LastFrame(Path(path).resolve(), found, frames)

@@ -46,7 +46,7 @@ def _value(value: Any, where: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
         return value.function
     if not isinstance(value, dict):
         return value
-    if set(value) == {"array"}:
+    if set(value) == {"array"} and isinstance(value["array"], str):
         return given_array(arrays, value["array"], where)
     try:
         return namedtuple("Params", value)(**value)  # type: ignore[misc]
@@ -56,6 +56,6 @@ def _value(value: Any, where: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
 
 def given_array(arrays: Mapping[str, NDArray[Any]], name: Any, where: str) -> NDArray[Any]:
     """An array given beside the text.  Raises InputError."""
-    if name not in arrays:
+    if not isinstance(name, str) or name not in arrays:
         raise InputError(f"{where}: there is no array {name!r} beside the text")
     return arrays[name]

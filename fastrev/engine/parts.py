@@ -89,7 +89,7 @@ def _run_part(spec: Specification, path: Path, overwrite: bool, progress: bool |
 def _is_of(spec: Specification, path: Path) -> bool:
     """Whether a file is of this very run."""
     from fastrev.engine.describe import to_toml
-    from fastrev.store.h5md import StoreError
+    from fastrev.store.errors import StoreError
     from fastrev.store.reader import read_header
 
     try:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrev.engine import summary
+from fastrev.engine.shards import shards
 from fastrev.engine.specification import Specification
 from fastrev.model.check import InputError
 
@@ -146,9 +147,18 @@ class Run:
         )
 
     @property
+    def particles(self) -> int:
+        """Particles run, kept or not (in a file: of the committed shards)."""
+        values = summary.values_of(self)
+        if self.path is None:
+            return int(values["particles"])
+        sizes = [s.count for s in shards(values["n"], values["shard_size"], values["of"])]
+        return int(np.array(sizes)[self.frames.committed()].sum())
+
+    @property
     def throughput(self) -> float:
         """Particle-steps per second, compile time excluded."""
-        return self.n * self._steps / self.seconds if self.seconds > 0 else math.nan
+        return self.particles * self._steps / self.seconds if self.seconds > 0 else math.nan
 
     @property
     def _steps(self) -> int:
@@ -163,7 +173,11 @@ class Run:
         from fastrev.engine.prepare import build
 
         spec = self.specification
-        wanted = np.atleast_1d(np.asarray(ids))
+        own = isinstance(ids, np.ndarray) or not isinstance(ids, Iterable)
+        listed: Any = ids if own else list(ids)  # type: ignore[arg-type]
+        wanted = np.atleast_1d(np.asarray(listed))
+        if wanted.size == 0:
+            wanted = wanted.astype(np.int64)
         if wanted.ndim != 1 or wanted.dtype.kind not in "iu":
             raise InputError(f"ids must be whole numbers, got {ids!r}")
         outside = wanted[(wanted < 0) | (wanted >= spec.n)]
@@ -171,7 +185,10 @@ class Run:
             raise InputError(f"ids must lie between 0 and {spec.n - 1}, got {int(outside[0])}")
         # a path is kept as it is computed, whatever the file rounds to
         program = build(replace(spec, storage=spec.dtype))
-        return np.stack([program.run_path(int(particle)) for particle in wanted], axis=1)
+        paths = np.empty((spec.grid.steps + 1, len(wanted), spec.dim), spec.dtype)
+        for k, particle in enumerate(wanted):
+            paths[:, k] = program.run_path(int(particle))
+        return paths
 
     def compare(self, exact: Any = "exact", particles: int | None = None) -> Any:
         """Distances from the exact law, another run, or t -> law: `analysis/comparison.py`."""

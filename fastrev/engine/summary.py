@@ -15,8 +15,11 @@ def lines_of(run: "Run") -> dict[str, str]:
     lines = {"model": s["model"], "x0": s["x0"], "n": f"{s['n']:,} particles, dim {s['dim']}"}
     if s["part"]:
         lines["part"] = f"{s['part'][0]} of {s['part'][1]}"
-    if run.n < s["particles"]:
-        lines["committed"] = f"{run.n:,} particles ({run.n / s['particles']:.1%})"
+    if run.particles < s["particles"]:
+        share = run.particles / s["particles"]
+        lines["committed"] = f"{run.particles:,} particles ({share:.1%})"
+    if not s["everyone"]:
+        lines["kept"] = f"{run.n:,} particles"
     lines["steps"] = f"{s['steps']:,} ({s['method']}, {s['dtype']})"
     lines["times"] = f"{s['time']}, {s['frames']} frames"
     if s["observe"]:
@@ -26,7 +29,7 @@ def lines_of(run: "Run") -> dict[str, str]:
     lines["seed"] = f"{s['seed']} ({s['generator']})"
     if run.seconds > 0:
         lines["throughput"] = (
-            f"{run.throughput / 1e6:,.0f} M particle-steps/s ({run.seconds:.2f} s{_compiling(run)})"
+            f"{in_millions(run.throughput)} particle-steps/s ({run.seconds:.2f} s{_compiling(run)})"
         )
     if run.non_finite:
         lines["non-finite"] = f"{run.non_finite:,} coordinates"
@@ -49,6 +52,9 @@ def values_of(run: "Run") -> dict[str, Any]:
         "dim": own["dim"],
         "part": own.get("part"),
         "particles": _particles(own),
+        "everyone": own.get("keep") in (None, {"start": 0, "stop": own["n"], "step": 1}),
+        "shard_size": own["shard_size"],
+        "of": tuple(own.get("part", (1, 1))),
         "steps": own.get("steps", len(own["time"]) - 1),
         "time": f"{own['time'][0]:g} -> {own['time'][-1]:g}",
         "frames": len(run.times),
@@ -59,6 +65,12 @@ def values_of(run: "Run") -> dict[str, Any]:
         "dtype": own["dtype"],
         "method": _method(own["method"]),
     }
+
+
+def in_millions(rate: float) -> str:
+    """A rate as `3,680 million`, a small one with two digits."""
+    millions = rate / 1e6
+    return f"{millions:,.0f} million" if millions >= 10.0 else f"{millions:.2g} million"
 
 
 def _compiling(run: "Run") -> str:

@@ -134,6 +134,11 @@ def not_held(x):
     return lost, lane
 
 
+def lost_by(storage: str) -> Any:
+    """`lost_of(x)`: what frames of this dtype do not hold as a finite number."""
+    return not_held if storage == "float16" else not_finite
+
+
 @loop
 def count_marked(marks):
     """How many particles are marked: by more than 1/2."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastrev.kernels.cache import ContentCache
 from fastrev.kernels.fill import BLOCK_STEPS
-from fastrev.kernels.leave import count_marked, keep_passages, make_leave, not_finite, not_held
+from fastrev.kernels.leave import count_marked, keep_passages, lost_by, make_leave
 from fastrev.kernels.noise import NOISE
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
@@ -100,13 +100,13 @@ def _make_run(
     tables       parameters of drift, diffusion, score and divergence
     values       parameters of the initial draw
 
-    Returns the number of coordinates whose final value, as frames hold it, is not finite, and the place in the
-    range of a particle with such a coordinate, -1 for none, and how many particles were marked.
+    Returns the number of coordinates whose final value, as frames hold it, is not finite, and the
+    place in the range of a particle with such a coordinate, -1 for none, and how many particles
+    were marked.
     """
-    allocate, cut = make_workspace(recipe, build)
+    (allocate, cut), lost_of = make_workspace(recipe, build), lost_by(recipe.storage)
     prepare, refill = make_refill(recipe, build)
     begin, step = steps
-    bad_of = not_held if recipe.storage == "float16" else not_finite
     walled, absorbing, marked = bool(recipe.boundary), recipe.absorbing, recipe.marked
 
     @build.entry
@@ -176,7 +176,7 @@ def _make_run(
                         x, tau, noises, rooms, i, j0, (low, high, k0, k1), clock, c, corrector,
                         tables, walls,
                     )  # fmt: skip
-                bad, place = bad_of(x)
+                bad, place = lost_of(x)
                 if bad > 0 and first_bad < 0:
                     first_bad = done + place
                 lost += bad

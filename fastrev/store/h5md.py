@@ -41,12 +41,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrev.store.errors import StoreError
+
 FORMAT = 1
 """Version of the `/fastrev` group."""
 
 VALUE = "/particles/trajectory/position/value"
 SHARDS = "/fastrev/shards"
 TOKEN = "/fastrev/token"
+ROUNDED = "rounded_bits"
+"""Of `/fastrev`: the mantissa bits that repacking left of the frames."""
 _TOKEN_BYTES = 16
 _LONGEST, _SUFFIX = 255, len(".repacking")
 """Bytes of a file's name, and of what is put behind it while it is made."""
@@ -56,10 +60,6 @@ NON_FINITE = "/fastrev/non_finite"
 ROWS = "/fastrev/rows"
 OBSERVABLES = "/fastrev/observables"
 PASSAGES = "/fastrev/first_passage"
-
-
-class StoreError(ValueError):
-    """A file that cannot be made, or is not what it should be."""
 
 
 class Numbers(NamedTuple):
@@ -160,7 +160,9 @@ def check_target(path: Path, nbytes: int, overwrite: bool) -> None:
     if path.is_dir():
         raise StoreError(f"out must be a file, got the directory {path}")
     if path.exists() and not overwrite:
-        raise StoreError(f"out exists and is kept: {path} (allow it with overwrite)")
+        raise StoreError(
+            f"out exists and is kept: {path} ({_what_is_there(path)}allow it with overwrite)"
+        )
     folder = path.parent
     if not folder.is_dir():
         raise StoreError(f"out: there is no directory {folder}")
@@ -172,6 +174,19 @@ def check_target(path: Path, nbytes: int, overwrite: bool) -> None:
             f"out needs {nbytes / 1e9:.2f} GB and {folder} has {room / 1e9:.2f} GB free; "
             "keep fewer frames or particles"
         )
+
+
+def _what_is_there(path: Path) -> str:
+    """A hint where the file is a run that may go on."""
+    from fastrev.store.reader import read_progress
+
+    try:
+        committed = read_progress(path).committed
+    except StoreError:
+        return ""
+    if committed.all():
+        return ""
+    return f"a run with {committed.sum()} of {len(committed)} shards: resume goes on with it; else "
 
 
 def create(path: Path, header: Header, overwrite: bool = False) -> Offsets:

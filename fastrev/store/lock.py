@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from fastrev.store.h5md import StoreError
+from fastrev.store.errors import StoreError
 
 _BYTE = 1 << 62
 

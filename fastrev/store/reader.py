@@ -11,6 +11,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from fastrev.store.errors import StoreError
 from fastrev.store.h5md import (
     CHECKSUMS,
     FORMAT,
@@ -24,7 +25,6 @@ from fastrev.store.h5md import (
     Header,
     Numbers,
     Offsets,
-    StoreError,
     offsets_of,
 )
 
@@ -238,6 +238,8 @@ class FileFrames:
                 return np.asarray(data[int(parts[0]), :n][parts[1:]])
             if parts and isinstance(parts[0], slice):
                 frames = range(len(self))[parts[0]]
+                if not frames:
+                    return np.empty((0, n, self._shape[2]), self.dtype)[(slice(None), *parts[1:])]
                 return np.array([data[f, :n][parts[1:]] for f in frames], dtype=self.dtype)
             return np.asarray(data[:, :n][key])
 
@@ -246,6 +248,8 @@ class FileFrames:
         if self._offset is None:
             return None
         n = self.shape[1]
+        if 0 in self._shape:
+            return np.empty((self._shape[0], n, self._shape[2]), self.dtype)
         data = np.memmap(self.path, self.dtype, "r", self._offset, self._shape)
         return data[:, :n]
 

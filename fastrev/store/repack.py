@@ -4,6 +4,9 @@ Opened by any HDF5 reader (zstd: with the hdf5plugin package); no longer written
 """
 
 import os
+import secrets
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrev.store.checksum import checksum
-from fastrev.store.h5md import CHECKSUMS, ROWS, SHARDS, VALUE, StoreError, check_target
+from fastrev.store.errors import StoreError
+from fastrev.store.h5md import CHECKSUMS, ROUNDED, ROWS, SHARDS, TOKEN, VALUE, check_target
 from fastrev.store.reader import open_file, shard_numbers, shard_passages
 
 _CHUNK_BYTES = 1 << 20
@@ -40,7 +44,7 @@ def repack(
     level        of the compressor; its own default
     bits         mantissa bits to keep, rounded to nearest: relative error 2^-(bits+1)
 
-    Raises StoreError.
+    A file with bits of its frames rounded away is not extended or merged.  Raises StoreError.
     """
     source, target = Path(path), Path(out)
     with open_file(source) as file:
@@ -56,29 +60,59 @@ def repack(
         try:
             with h5py.File(partial, "w") as new:
                 _copy_all_but_frames(file, new)
-                chunk = (1, max(1, _CHUNK_BYTES // (value.shape[2] * value.dtype.itemsize)))
-                chunks = (1, min(chunk[1], value.shape[1]), value.shape[2])
-                packed = new.create_dataset(
-                    VALUE, value.shape, value.dtype, chunks=chunks, shuffle=True, **filters
-                )
+                if bits is not None and keep is not None:
+                    new["fastrev"].attrs[ROUNDED] = np.int32(bits)
+                packed = _create(new, value, filters)
                 for index in range(len(bounds) - 1):
                     a, b = int(bounds[index]), int(bounds[index + 1])
                     rows = rounded(value[:, a:b], keep)
+                    _check_room(target, rows.nbytes)
                     packed[:, a:b] = rows
                     new[CHECKSUMS][index] = checksum(
                         index, rows, shard_passages(file, index), shard_numbers(file, index)
                     )
             os.replace(partial, target)
+        except (OSError, RuntimeError) as error:  # h5py's own, of a full disk, is the second
+            raise StoreError(f"out: {target} cannot be made: {error}") from error
         finally:
             partial.unlink(missing_ok=True)
     return Saved(source.stat().st_size, target.stat().st_size)
 
 
+def _create(new: h5py.File, value: h5py.Dataset, filters: Mapping[str, Any]) -> h5py.Dataset:
+    """Room for the frames, chunked where there are any."""
+    if value.size == 0:
+        return new.create_dataset(VALUE, value.shape, value.dtype)
+    rows = max(1, _CHUNK_BYTES // (value.shape[2] * value.dtype.itemsize))
+    chunks = (1, min(rows, value.shape[1]), value.shape[2])
+    return new.create_dataset(
+        VALUE, value.shape, value.dtype, chunks=chunks, shuffle=True, **filters
+    )
+
+
+_MARGIN = 2 * _CHUNK_BYTES
+"""Bytes that HDF5 may hold back, and what describes the data."""
+
+
+def _check_room(target: Path, nbytes: int) -> None:
+    """Refuse a disk that might be full with so many bytes more: HDF5 does not survive that.
+
+    Raises StoreError.
+    """
+    room = shutil.disk_usage(target.parent).free
+    if nbytes + _MARGIN > room:
+        raise StoreError(
+            f"out: {target.parent} has {room / 1e6:,.0f} MB free, and the next shard may take "
+            f"{(nbytes + _MARGIN) / 1e6:,.0f}"
+        )
+
+
 def _filters(compression: str, level: int | None) -> dict[str, Any]:
     """Arguments of create_dataset.  Raises StoreError."""
+    most = {"gzip": 9, "zstd": 22}.get(compression, 0)
+    if level is not None and most and not (_is_whole(level) and 0 <= level <= most):
+        raise StoreError(f"level must be between 0 and {most} for {compression}, got {level!r}")
     if compression == "gzip":
-        if level is not None and not 0 <= level <= 9:
-            raise StoreError(f"level must be between 0 and 9 for gzip, got {level}")
         return {"compression": "gzip", "compression_opts": 4 if level is None else level}
     if compression == "zstd":
         try:
@@ -96,9 +130,13 @@ def _mantissa(dtype: np.dtype[Any], bits: int | None) -> int | None:
     if bits is None:
         return None
     have = _MANTISSA[dtype.name]
-    if not 1 <= bits <= have:
-        raise StoreError(f"bits must be between 1 and {have} for {dtype.name}, got {bits}")
+    if not (_is_whole(bits) and 1 <= bits <= have):
+        raise StoreError(f"bits must be between 1 and {have} for {dtype.name}, got {bits!r}")
     return have - bits or None
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
 
 
 def rounded(rows: NDArray[Any], drop: int | None) -> NDArray[Any]:
@@ -128,3 +166,5 @@ def _copy_all_but_frames(file: h5py.File, new: h5py.File) -> None:
             for axis in node:
                 if axis != "value":
                     file.copy(node[axis], position, axis)
+    if TOKEN in new:  # it is another file
+        new[TOKEN][...] = np.frombuffer(secrets.token_bytes(new[TOKEN].size), np.uint8)

@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 
 from fastrev.store.checksum import checksum
-from fastrev.store.h5md import CHECKSUMS, OBSERVABLES, ROWS, SHARDS, VALUE, StoreError
+from fastrev.store.errors import StoreError
+from fastrev.store.h5md import CHECKSUMS, OBSERVABLES, ROWS, SHARDS, VALUE
 from fastrev.store.reader import open_file, shard_numbers, shard_passages
 
 

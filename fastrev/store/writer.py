@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrev.store.checksum import Checksum, as_bytes
-from fastrev.store.h5md import Header, Offsets, StoreError, check_token
+from fastrev.store.errors import StoreError
+from fastrev.store.h5md import Header, Offsets, check_token
 from fastrev.store.lock import lock, open_to_write
 
 BUFFERS = 2
