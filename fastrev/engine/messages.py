@@ -21,13 +21,31 @@ def compile_message(text: str, functions: Iterable[Callable[..., Any]]) -> str:
     """What is wrong, where, and the line itself."""
     lines = [line for line in text.splitlines() if line.strip()]
     reason = next((line.strip() for line in lines if not line.startswith(_LAYERS)), lines[0])
-    if re.search(r"No implementation of function Function\((<class 'numpy\.)?float", reason):
-        reason = "it must return one number"
+    if "No implementation of function" in reason:
+        reason = _unsupported(reason, text)
     told = re.search(r"(the|each row of the) \w+ must return [^\n]*", text)  # by kernels/tuples.py
     if told:
         return f"a kernel does not compile: {told[0]}"
     where = _reported_line(lines) or _searched_line(reason, text, functions)
     return f"a kernel does not compile: {reason}{where}"
+
+
+def _unsupported(reason: str, text: str) -> str:
+    """What was asked for that there is not, in the terms of a kernel."""
+    if re.search(r"getitem\(float", text):
+        return (
+            "it takes an entry of a number: x is one coordinate, unless the process or score has "
+            "dim=d for coordinates that depend on one another"
+        )
+    if "fastrev/kernels/vmath" in text.replace("\\", "/"):
+        return (
+            "an elementary function, such as exp, takes one real number here, not an array: "
+            "write the loop over its entries"
+        )
+    if re.search(r"Function\((<class 'numpy\.)?float", reason):
+        return "it must return one number"
+    asked = re.search(r"^\s*>>> (.+)$", text, re.M)
+    return f"{reason} {asked[1]}" if asked else reason
 
 
 _LAYERS = ("Failed in nopython mode", "During:", "File ", " ", "\t", "-", "^")
