@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fastrev.engine.run import Run
 from fastrev.model.check import InputError
+from fastrev.store.errors import StoreError
 
 
 def save_paths(
@@ -28,13 +30,23 @@ def save_paths(
     values = run.trace(ids)
     steps = np.unique(np.append(np.arange(0, len(values), every), len(values) - 1))
     times = run.specification.grid.times[steps]
-    if target.suffix == ".h5":
-        import h5py
+    try:
+        (_write_h5 if target.suffix == ".h5" else _write_csv)(target, ids, steps, times, values)
+    except (OSError, RuntimeError) as error:  # h5py's own, of a full disk, is the second
+        target.unlink(missing_ok=True)
+        raise StoreError(f"out: {target} cannot be written: {error}") from None
+    return target
 
-        with h5py.File(target, "w") as file:
-            file["value"], file["step"] = values[steps], steps
-            file["time"], file["particle"] = times, np.asarray(ids)
-        return target
+
+def _write_h5(target: Path, ids: Sequence[int], steps: Any, times: Any, values: Any) -> None:
+    import h5py
+
+    with h5py.File(target, "w") as file:
+        file["value"], file["step"] = values[steps], steps
+        file["time"], file["particle"] = times, np.asarray(ids)
+
+
+def _write_csv(target: Path, ids: Sequence[int], steps: Any, times: Any, values: Any) -> None:
     digits = 9 if values.dtype == np.float32 else 17
     with open(target, "w", encoding="ascii") as file:
         names = [f"x{j}" for j in range(values.shape[2])]
@@ -43,4 +55,3 @@ def save_paths(
             for step, t in zip(steps, times, strict=True):
                 row = ",".join(f"{v:.{digits}g}" for v in values[step, column])
                 file.write(f"{particle},{step},{t:.17g},{row}\n")
-    return target

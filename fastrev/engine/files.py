@@ -57,7 +57,10 @@ def make_header(spec: Specification, program: Program) -> "Header":
         arrays=text.arrays,
         numbers={
             name: Numbers(
-                spec.grid.times[list(o.steps)], o.observable.width(spec.dim), o.observable.dtype
+                spec.grid.times[list(o.steps)],
+                o.observable.width(spec.dim),
+                o.observable.dtype,
+                o.observable.layout,
             )
             for name, o in spec.observed.items()
         },

@@ -60,7 +60,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    n: Count | None = None
+    n: Annotated[int, Field(gt=0, lt=2**63)] | None = None
     time: Annotated[list[float], Field(min_length=2)] = [0.0, 1.0]
     steps: Count = 1000
     grid: Literal["uniform", "power", "log", "array"] = "uniform"

@@ -208,8 +208,10 @@ class Run:
 
         A file's frames stay on disk until they are used.  Needs the extra `xarray`.
         """
-        import xarray
-
+        try:
+            import xarray
+        except ImportError:
+            raise InputError("to_xarray needs xarray: pip install 'fastrev[xarray]'") from None
         frames = self.frames
         mapped = getattr(frames, "mapped", lambda: frames)()
         values = np.asarray(frames) if mapped is None else mapped

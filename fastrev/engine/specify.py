@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrev.engine import memory
 from fastrev.engine.lastframe import LastFrame, last_frame
 from fastrev.engine.options import Every, KeepIds, ObserveOptions, Options, checked
 from fastrev.engine.sizes import default_shard_size
@@ -73,6 +74,8 @@ def specify(
         if isinstance(x0, LastFrame):
             raise InputError("until needs an x0 that is a distribution or an array, not a file")
     part = _part(options, until)
+    numbers = sum(8 * len(o.steps) * o.observable.width(dim) for o in observed.values())
+    memory.check(_SETS * numbers, "observe: times x numbers of each")
     itemsize = np.dtype(options.storage or options.dtype).itemsize
     size = options.shard_size or default_shard_size(grid.steps, dim, len(frame_steps), itemsize)
     if until is not None and options.shard_size is None:
@@ -106,6 +109,10 @@ def specify(
         part=part,
         generator=options.generator,
     )
+
+
+_SETS = 4
+"""Of an observable's numbers that there are at a time, at least."""
 
 
 def _part(options: Options, until: StandardError | None) -> tuple[int, int]:
@@ -181,6 +188,10 @@ def _initial(
 
 def _initial_array(x0: Any, dtype: str) -> NDArray[Any]:
     """Initial states as a contiguous (n, dim) array of the run's dtype."""
+    if isinstance(x0, np.ma.MaskedArray):
+        raise InputError("x0 must not be a masked array: give the particles that there are")
+    if np.iscomplexobj(x0):
+        raise InputError("x0 must be real numbers, got complex ones")
     try:
         array = np.array(x0, dtype=dtype, order="C")  # a copy: `trace` starts from it later
     except (TypeError, ValueError):

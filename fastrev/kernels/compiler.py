@@ -71,6 +71,13 @@ class OwnPrecision(FunctionPass):
         whole = [isinstance(k, types.Integer | types.IntegerLiteral) for k in kinds]
         if real is None:
             return statement
+        exponent = getattr(kinds[1], "literal_value", 0) if value.fn in _POWERS else 0
+        if exponent < 0:  # Numba's own raises at 0, and so is no vector code
+            operands = [
+                self._call(BY_WIDTH[str(real)]["inverse"], operands[:1], scope, body, value.loc),
+                self._constant(-exponent, scope, body, value.loc),
+            ]
+            return self._with(statement, value, operands)
         meet = value.fn in _ARITHMETIC | _COMPARISONS and any(whole)
         if real == types.float32 and (meet or (value.fn in _POWERS and whole[0])):
             side = whole.index(True)
@@ -96,6 +103,11 @@ class OwnPrecision(FunctionPass):
         result = scope.redefine("$own_precision", loc)
         call = ir.Expr.call(self._global(function, scope, body, loc), args, (), loc)
         body.append(ir.Assign(call, result, loc))
+        return result
+
+    def _constant(self, number: int, scope: Any, body: list[Any], loc: Any) -> Any:
+        result = scope.redefine("$own_constant", loc)
+        body.append(ir.Assign(ir.Const(number, loc), result, loc))
         return result
 
     def _global(self, function: Any, scope: Any, body: list[Any], loc: Any) -> Any:

@@ -59,6 +59,7 @@ class FirstPassage(Observable):
     times: Any = None
     name = "first_passage"
     absorbing = True
+    layout = "n, how many are absorbed, the mean of their times, sum of squares about it"
 
     def width(self, dim: int) -> int:
         """Numbers per time."""

@@ -70,6 +70,12 @@ class GridScore:
                 f"GridScore.interpolation must be 'linear' or 'cubic', got {self.interpolation!r}"
             )
 
+    def __repr__(self) -> str:
+        size = f"{len(self.x)}" if self.y is None else f"{len(self.x)} x {len(self.y)}"
+        return (
+            f"{type(self).__name__}({len(self.times)} times, {size} points, {self.interpolation})"
+        )
+
     def _axis(self, name: str) -> Array:
         """A checked axis."""
         axis = check.finite_array(f"GridScore.{name}", getattr(self, name), ndim=(1,))

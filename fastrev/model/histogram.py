@@ -132,6 +132,15 @@ class Histogram(Additive):
         if np.max(self.coordinate) >= dim:
             raise InputError(f"Histogram.coordinate must be below {dim}, got {self.coordinate}")
 
+    @property
+    def layout(self) -> str:  # type: ignore[override]
+        """What its numbers are."""
+        if self.plane:
+            return f"counts of {self.bins[0]} x {self.bins[1]} bins by rows, outside of them"
+        return (
+            f"below {self.low:g}, counts of {self.bins} even bins up to {self.high:g}, above, NaN"
+        )
+
     def width(self, dim: int) -> int:
         """Numbers per time: below, counts, above, NaN; or counts, outside."""
         return int(np.prod(self.bins)) + (1 if self.plane else 3)

@@ -53,6 +53,7 @@ class Mean(Observable):
     dim: int | None = None
     times: Any = None
     name = "mean"
+    layout = "n, reference point r (k), sum y (k), sum y^2 (k), with y = phi - r"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kernel", check.function("Mean.kernel", self.kernel))

@@ -4,7 +4,7 @@ The numbers of one time, for d coordinates and with y = x - r:
 
     [n, r (d), sum y (d), sum y y^T (d x d), sum y^3 (d), sum y^4 (d)]
 
-The point is the mean of a few particles, run beforehand, and the same for all ranges, so that
+The point is the median of a few particles, run beforehand, and the same for all ranges, so that
 their sums are added; in the end they are moved to the mean itself (Pebay, Sandia report
 SAND2008-6212), and a mean far from zero costs no digits.
 """
@@ -121,6 +121,7 @@ class Moments(Additive):
     times: Any = None
     name = "moments"
     pilot = 32
+    layout = "n, r (d), sum y (d), sum y y^T (d x d), sum y^3 (d), sum y^4 (d), with y = x - r"
 
     def width(self, dim: int) -> int:
         """Numbers per time: 1 + 4d + d^2."""

@@ -22,6 +22,7 @@ class Observable:
     dtype      of the numbers
     absorbing  whether it needs walls that absorb
     pilot      particles that are run beforehand, for `bins`; 0 for none
+    layout     what its numbers at one time are, for those who read a file without this package
     """
 
     times: Any
@@ -29,6 +30,7 @@ class Observable:
     dtype = "float64"
     absorbing = False
     pilot = 0
+    layout = ""
 
     def check(self, dim: int) -> None:
         """Refuse what particles of so many coordinates do not have.  Raises InputError."""

@@ -66,6 +66,11 @@ class Quantiles(Additive):
     q: Any = (0.025, 0.25, 0.5, 0.75, 0.975)
     times: Any = None
     name = "quantiles"
+    layout = (
+        "of each coordinate: centre c, spread s, how many are NaN, and counts of 1792 bins between "
+        "edges c + s e, e = -E(896) .. -E(1), 0, E(1) .. E(896), "
+        "E(b) = 2^(b // 64) (1 + (b % 64)/64) - 1"
+    )
     pilot = 1024
     """Particles that lay the bins."""
 

@@ -22,6 +22,7 @@ rows are on disk; that byte is the commit.
     /fastrev/first_passage                  (N,) when a wall absorbed each, infinite for never
     /fastrev/observables/*/numbers          (shards, F, K) what each shard adds to an observable
     /fastrev/observables/*/times            (F,) forward time t of its rows
+    /fastrev/observables/*                  attribute layout: what the K numbers are
     /fastrev/arrays/*                       arrays too large for TOML
     /fastrev                                attributes: format, seed, versions, host, ...
 
@@ -63,11 +64,12 @@ PASSAGES = "/fastrev/first_passage"
 
 
 class Numbers(NamedTuple):
-    """The layout of an observable: forward times (F,), numbers per time, their dtype."""
+    """Of an observable: forward times (F,), numbers per time, their dtype, what they are."""
 
     times: NDArray[np.float64]
     width: int
     dtype: str
+    layout: str = ""
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,8 @@ def _fill(file: h5py.File, header: Header) -> Offsets:
     for name, numbers in header.numbers.items():
         group = own.create_group(f"observables/{name}")
         group["times"] = numbers.times
+        if numbers.layout:
+            group.attrs["layout"] = np.bytes_(numbers.layout.encode())
         shape = (header.shard_count, len(numbers.times), numbers.width)
         _allocate(group, "numbers", shape, np.dtype(numbers.dtype))
     return offsets_of(file)

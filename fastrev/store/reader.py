@@ -55,8 +55,11 @@ def read_header(path: str | Path, arrays: bool = True) -> Header:
 
 
 def _layout(node: h5py.Group) -> Numbers:
+    if "numbers" not in node or "times" not in node:
+        raise StoreError(f"{node.file.filename} is damaged: {node.name} lacks its numbers")
     data = node["numbers"]
-    return Numbers(node["times"][:], int(data.shape[2]), data.dtype.name)
+    layout = _text(node.attrs.get("layout", b""))
+    return Numbers(node["times"][:], int(data.shape[2]), data.dtype.name, layout)
 
 
 _NEEDED = (
@@ -67,6 +70,8 @@ _NEEDED = (
     SECONDS,
     NON_FINITE,
     "/fastrev/specification",
+    "/particles/trajectory/box",
+    "/particles/trajectory/position/step",
     "/observables/forward_time/value",
 )
 
@@ -82,7 +87,9 @@ def open_file(path: str | Path) -> h5py.File:
         file = h5py.File(path, "r")
     except OSError as error:
         raise StoreError(f"{path} is not an HDF5 file, or is damaged: {error}") from None
-    if any(name not in file for name in _NEEDED) or "format" not in file["fastrev"].attrs:
+    if any(name not in file for name in _NEEDED) or any(
+        name not in file["fastrev"].attrs for name in ("format", "seed", "t_start")
+    ):
         file.close()
         raise StoreError(f"{path} is an HDF5 file, but not of a fastrev run")
     if file[VALUE].ndim != 3 or file[VALUE].dtype.kind != "f":
@@ -99,7 +106,10 @@ def open_file(path: str | Path) -> h5py.File:
 
 
 def _text(value: Any) -> str:
-    return bytes(value).decode()
+    try:
+        return bytes(value).decode()
+    except UnicodeDecodeError as error:
+        raise StoreError(f"the file is damaged: a text in it is not UTF-8: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -174,7 +184,7 @@ def read_numbers(path: Path, name: str, first: int | None = None) -> StoredNumbe
     """An observable of a run's file, of all shards or the first so many.  Raises StoreError."""
     with open_file(path) as file:
         node = file.get(f"{OBSERVABLES}/{name}")
-        if node is None:
+        if node is None or "numbers" not in node or "times" not in node:
             raise StoreError(f"{path} is damaged: it lacks the observable {name!r}")
         committed = np.flatnonzero(file[SHARDS][:first] == 1).tolist()
         return StoredNumbers(path, name, node["times"][:], committed)

@@ -159,3 +159,15 @@ def pow64(x, y):
     k, r = reduce64(z)
     power = scale64(expm1_reduced64(r + z_low) + _f64(1.0), k)
     return _ends(power, x, y, _f64(0.0), _f64(0.5), _f64(1.0), _f64(np.inf))
+
+
+@scalar
+def inverse32(x):
+    """1/x, infinite at 0."""
+    return np.float32(1.0) / x
+
+
+@scalar
+def inverse64(x):
+    """1/x, infinite at 0."""
+    return 1.0 / x
