@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from fastrev.learn.training import train
+from fastrev.learn.training import TrainOptions, train
 
-__all__ = ["ScoreNetwork", "train"]
+__all__ = ["ScoreNetwork", "TrainOptions", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -76,7 +76,7 @@ def train(
                 there; the result is the one of a training that was never interrupted
     progress    True or False; None shows a bar on a terminal
     options     hidden, activation, centres, features, iterations, batch, learning_rate, ema,
-                particles, seed: see `TrainOptions`
+                particles, seed: see `fr.learn.TrainOptions`
 
     The score returned has the average of the weights; `save` keeps it.  Raises InputError.
     """

@@ -119,7 +119,8 @@ class Uniform(Distribution):
 class Empirical(Distribution):
     """Equal mass at each of M points, shape (M, d), or (M,) on the line; or a file of them.
 
-    points   an array, or the name of a .npy, .csv or HDF5 file: see `model/points.py`
+    points   an array, or the name of a .npy file of (M, d), a .csv file of rows, or an HDF5 file
+             of a run, whose last frame they are
 
     Raises InputError.
     """

@@ -66,8 +66,9 @@ class EulerMaruyama(Method):
 class Milstein(Method):
     """Euler-Maruyama and the term 1/2 g g' |h| (z^2 - 1), for scalar or diagonal noise.
 
-    g' = dg_j/dx_j is a central difference; a diagonal g_j that depends on other
-    coordinates keeps order 1/2.  Strong order 1, weak order 1.
+    g' = dg_j/dx_j is a central difference over eps^(1/3) max(1, |x|), 5e-3 or more in float32, and
+    is not for a g that ends nearer, as a square root does at 0; a diagonal g_j that depends on
+    other coordinates keeps order 1/2.  Strong order 1, weak order 1.
     """
 
     name: ClassVar[str] = "milstein"

@@ -31,8 +31,10 @@ class SDE:
                 "matrix"    G(t), d rows of m numbers, for dim=d
                 "general"   G(x,t), the same
     divergence  for a reverse run where G depends on x: (div G G^T)_i = sum_j d(G G^T)_ij/dx_j,
-                a function like the drift; None takes central differences, relative error
-                2e-5 in float32, 4e-11 in float64
+                a function like the drift; None takes central differences over
+                eps^(1/3) max(1, |x|), 5e-3 or more in float32, 6e-6 in float64: of relative error
+                2e-5 and 4e-11 where G varies on the scale of max(1, |x|).  Give it where G varies
+                faster, or ends nearer than that, as a square root does at 0
     tile        True, for large dim: drift, and the others where they depend on x, are
                 functions `(x, t, p, out)` of arrays x and out (dim, B), B particles at a time
                 in structure-of-arrays order, that fill `out`; noise is "scalar" or "diagonal"
