@@ -281,9 +281,10 @@ def compare(
     """
     import fastrev as fr
     from fastrev.analysis.comparison import compare as distances
-    from fastrev.analysis.comparison import judgement
+    from fastrev.analysis.comparison import judgement, share_noise
 
-    rows = distances(fr.open(file), fr.open(other) if other else "exact", particles)
+    runs = [fr.open(one) for one in (file, other) if one]
+    rows = distances(runs[0], runs[1] if other else "exact", particles)
     title = f"{file.name} and {other.name if other else 'its exact law'}"
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("t", "coord.", "KS", "p", "W1", "noise", "energy", "noise"):
@@ -293,6 +294,8 @@ def compare(
         table.add_row(f"{row.t:.4g}", str(row.coordinate), *numbers)
     console.print(table)
     console.print(judgement(rows), soft_wrap=True)
+    if other and share_noise(*runs):
+        console.print("both have one seed, and so the same noise: independent runs differ more")
 
 
 @app.command()

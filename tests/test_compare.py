@@ -6,7 +6,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 import fastrev as fr
-from fastrev.analysis.comparison import compare, judgement
+from fastrev.analysis.comparison import compare, judgement, share_noise
 from fastrev.analysis.distance import between_samples, energy_in_space, from_law
 from fastrev.cli import app
 
@@ -137,3 +137,21 @@ def test_energy_distance_in_space():
     ]
     assert abs(np.mean(found[:50])) < 4 * np.std(found[:50]) / np.sqrt(50)
     assert np.mean(found[50:]) > 10 * np.std(found[:50])
+
+
+def test_a_law_with_atoms():
+    points = np.random.default_rng(0).standard_normal(20)
+    law = fr.Empirical(points)
+    for moved in (0.0, 0.05):
+        x = points[np.random.default_rng(1).integers(20, size=20_000)] + moved
+        found = from_law(x, law.cdf)
+        assert found.w1 == pytest.approx(stats.wasserstein_distance(x, points), rel=0.01)
+        assert found.equal == (moved == 0.0)
+
+
+def test_what_two_runs_do_not_share_is_told():
+    first = fr.simulate(fr.Brownian(0.5), fr.Point(0.0), n=100, steps=10, frames=3, seed=1)
+    second = fr.simulate(fr.Brownian(0.5), fr.Point(0.0), n=100, steps=10, frames=2, seed=2)
+    with pytest.warns(RuntimeWarning, match="only at t = 0, 1: 1 and 0 frames of the two runs"):
+        assert len(first.compare(second)) == 2
+    assert share_noise(first, first) and not share_noise(first, second)

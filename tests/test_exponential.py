@@ -201,3 +201,18 @@ def test_bad_options(make, message):
 
 def methods(table):
     return fr.simulate(fr.VP(), fr.Point(1.0), n=1, steps=2, method=table)
+
+
+@pytest.mark.parametrize(
+    "process",
+    [fr.OrnsteinUhlenbeck(300.0, 1.0, 5.0), fr.VP(0.1, 200.0), fr.SubVP(), fr.VE(0.01, 50.0)],
+)
+@pytest.mark.parametrize("steps", [1, 2, 30])
+def test_forward_it_is_exact_in_steps_of_any_length(process, steps):
+    """Mean and variance of the recursion, to rounding: drift h may be 300."""
+    grid = fr.TimeGrid.uniform(0.0, 1.0, steps)
+    run = fr.simulate(process, fr.Point(2.0), n=1, time=grid, method="exponential")
+    made = scheme_moments(run.specification, run.times)
+    exact = moments_of(process, fr.Point(2.0), run.times)
+    np.testing.assert_allclose(made.mean, exact.mean, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(made.variance, exact.variance, rtol=1e-12)

@@ -1,6 +1,7 @@
 """The Fokker-Planck equation on a grid: exact laws, orders, mass, and back to where it began."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -335,3 +336,57 @@ NOWHERE = fr.SDE(lambda x, t, p: np.sqrt(x), 1.0)
 def test_bad_requests(make, message):
     with pytest.raises(fr.InputError, match=message):
         make()
+
+
+def reduced(x, t, p):
+    r = np.linalg.norm(np.array([x[0], x[1]]))
+    return -x[0] * r, -x[1] * r
+
+
+def spelled(x, t, p):
+    r = math.sqrt(x[0] * x[0] + x[1] * x[1])
+    return -x[0] * r, -x[1] * r
+
+
+def in_place(x, t, p):
+    x -= 1.0
+    return -x if x > 0 else -2 * x
+
+
+def not_in_place(x, t, p):
+    return -(x - 1.0) if x - 1.0 > 0 else -2 * (x - 1.0)
+
+
+class Pull(NamedTuple):
+    k: float
+    mu: float
+
+
+def unpacked(x, t, p):
+    k, mu = p
+    return -k * (x - mu)
+
+
+def test_functions_that_do_not_take_all_points_as_they_take_one():
+    x = centres(-4, 4, 40)
+    p0 = fr.Gaussian([1.0, 0.0], [0.5, 0.5])
+    one, other = (
+        fokker_planck.solve(fr.SDE(f, 0.5, dim=2), p0, [0.5], x, 20, x).density
+        for f in (reduced, spelled)
+    )
+    np.testing.assert_allclose(one, other, atol=1e-12)
+    line = centres(-6, 6, 120)
+    for pair in (
+        (fr.SDE(in_place, 0.7), fr.SDE(not_in_place, 0.7)),
+        (fr.SDE(unpacked, 0.5, params=Pull(1.0, 0.5)), fr.SDE(lambda x, t, p: 0.5 - x, 0.5)),
+        (
+            fr.SDE(lambda x, t, p: max(-5.0, min(5.0, 1 / x)), 0.5),
+            fr.SDE(lambda x, t, p: np.clip(1 / x, -5.0, 5.0), 0.5),
+        ),
+        (
+            fr.SDE(lambda x, t, p: 1.0 / (1 + math.exp(200 * x * x)), 0.5),
+            fr.SDE(lambda x, t, p: 1.0 / (1 + np.exp(200 * x * x)), 0.5),
+        ),
+    ):
+        one, other = (fokker_planck.solve(p, fr.Gaussian(), [0.5], line, 20).density for p in pair)
+        np.testing.assert_allclose(one, other, atol=1e-12)

@@ -185,3 +185,16 @@ def test_a_table_that_does_not_fit_is_refused(monkeypatch):
             continue
         with pytest.raises(fr.InputError, match=r"table of the score, grid x steps, needs 2\d"):
             fr.simulate(process, fr.Gaussian(), n=5, dim=2, time=(1, 0), steps=steps)
+
+
+def test_frames_of_a_run_that_do_not_make_a_score():
+    run = fr.simulate(fr.Brownian(1.0), fr.Gaussian(), n=2000, steps=20, frames=2)
+    with pytest.warns(RuntimeWarning, match="2 frames in which particles differ"):
+        score = fr.GridScore.from_run(run)
+    assert repr(score) == "GridScore(2 times, 801 points, linear)"
+    for points in (100.5, "100", 3):
+        with pytest.raises(fr.InputError, match="points must be a whole number"):
+            fr.GridScore.from_run(run, points=points)
+    run.frames[1, 3] = np.inf
+    with pytest.raises(fr.InputError, match="every particle is finite"):
+        fr.GridScore.from_run(run)

@@ -93,3 +93,26 @@ def test_time_grids():
     for bad in ([0.0], [0.0, 1.0, 0.5], [0.0, 0.0], [0.0, np.nan]):
         with pytest.raises(fr.InputError, match="time"):
             fr.TimeGrid(bad)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        fr.Gaussian([0.0, 0.0], cov=np.eye(2)),
+        fr.Gaussian([0.0, 0.0], [1.0, 1.0]),
+        fr.GaussianMixture([1, 1], [[0.0, 0.0], [1.0, 1.0]], covs=[np.eye(2)] * 2),
+        fr.Uniform([0.0, 0.0], [1.0, 2.0]),
+    ],
+)
+@pytest.mark.parametrize("x", [[0.5, 1.0], [[0.5], [1.0]], np.zeros((4, 3))])
+def test_points_must_have_the_coordinates_of_the_law(law, x):
+    with pytest.raises(fr.InputError, match=r"x must have shape \(N, 2\)"):
+        law.pdf(x)
+    assert law.pdf([[0.5, 1.0]]).shape == (1,)
+
+
+def test_a_far_start_is_forgotten_to_all_digits():
+    mean, _ = fr.OrnsteinUhlenbeck(1.0, 1e-8).marginal(fr.Point(1e10), 30.0).moments()
+    assert mean[0] == pytest.approx(1e10 * np.exp(-30.0), rel=1e-12)
+    with pytest.raises(fr.InputError, match="Linear.b must have 2 entries"):
+        fr.Linear(A=-np.eye(2), b=[1.0, 2.0, 3.0], G=1.0)

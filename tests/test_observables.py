@@ -266,3 +266,15 @@ def test_bins_that_miss_the_data_are_told():
 def test_a_function_that_does_not_compile():
     with pytest.raises(fr.engine.messages.KernelError, match="absent"):
         make(n=10, observe=fr.Mean(lambda x, t, p: x + absent))  # noqa: F821
+
+
+@pytest.mark.parametrize(("away", "std"), [(10.0, 0.05), (10.0, 0.5), (100.0, 0.1)])
+def test_errors_of_quantiles_hold_what_wide_bins_add(away, std):
+    """Narrow modes far apart lie in a few bins; of a normal law the bins add next to nothing."""
+    rng = np.random.default_rng(3)
+    x = rng.choice([-away, away], 100_000) + std * rng.standard_normal(100_000)
+    result = still(x, [0.1, 0.25, 0.4, 0.6, 0.9]).observables["quantiles"]
+    wrong = np.abs(result.values[0, :, 0] - np.quantile(x, result.q))
+    assert (wrong < 3.0 * result.stderr[0, :, 0]).all()
+    smooth = still(rng.standard_normal(400_000), 0.5).observables["quantiles"].stderr[0, 0, 0]
+    assert smooth == pytest.approx(math.sqrt(np.pi / 2 / 400_000), rel=0.05)

@@ -85,3 +85,24 @@ def test_integer_literals_cost_nothing():
     ]
     np.testing.assert_array_equal(*runs)
     assert operator.mul(2, np.float32(1)).dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_negative_whole_powers_are_vector_code_and_do_not_raise(dtype):
+    lanes = {
+        name: max(loop.lanes for loop in fr.explain(fr.SDE(drift, 0.5), dtype=dtype).loops
+                  if loop.role == "step")
+        for name, drift in (("power", lambda x, t, p: x**-1), ("ratio", lambda x, t, p: 1 / x))
+    }  # fmt: skip
+    assert lanes["power"] == lanes["ratio"] > 1
+    x0 = np.array([1.7, 0.3, -2.5])
+    for power in (-1, -2, -3):
+        process = fr.SDE(lambda x, t, p: x**-2, 0.0)
+        if power == -1:
+            process = fr.SDE(lambda x, t, p: x**-1, 0.0)
+        if power == -3:
+            process = fr.SDE(lambda x, t, p: x**-3, 0.0)
+        run = fr.simulate(process, x0, steps=1, dtype=dtype)
+        np.testing.assert_allclose(run.x[:, 0], x0 + x0**power, rtol=3e-6)
+    with pytest.warns(RuntimeWarning, match="ended infinite or NaN"):
+        fr.simulate(fr.SDE(lambda x, t, p: x**-1, 0.5), fr.Point(0.0), n=8, steps=2, dtype=dtype)

@@ -71,7 +71,7 @@ def _with_run(run: Run, other: Run, particles: int) -> list[Compared]:
 
 
 def _warn_of_less(run: Run, other: Run, common: list[float]) -> None:
-    """Say where a comparison is of fewer frames than there are, or of noise that is shared."""
+    """Say where a comparison is of fewer frames than there are."""
     fewer = len(run.times) - len(common), len(other.times) - len(common)
     if any(fewer):
         warnings.warn(
@@ -80,13 +80,13 @@ def _warn_of_less(run: Run, other: Run, common: list[float]) -> None:
             RuntimeWarning,
             stacklevel=4,
         )
-    if run.seed == other.seed:
-        warnings.warn(
-            f"both runs have the seed {run.seed}: where they share their noise they are nearer to "
-            "one another than noise would leave them",
-            RuntimeWarning,
-            stacklevel=4,
-        )
+
+
+def share_noise(run: Run, other: Run) -> bool:
+    """Whether two runs have their noise in common: they are then nearer to one another than
+    independent ones."""
+    ways = [np.sign(one.times[-1] - one.times[0]) for one in (run, other)]
+    return run.seed == other.seed and run.times[0] == other.times[0] and ways[0] == ways[1]
 
 
 def _listed(times: Array) -> str:

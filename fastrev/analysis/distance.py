@@ -71,11 +71,19 @@ def from_law(x: Array, cdf: Callable[[Array], Array]) -> Distance:
     ks = max(np.max(steps[1:] - cdf(x + fine)), np.max(cdf(x - fine) - steps[:-1]), 0.0)
     below, above = _tail(x[0], -1.0, cdf, fine), _tail(x[-1], 1.0, cdf, fine)
     points = np.concatenate([below[::-1], x, above])
+    risen = cdf(points[1:] - fine) - cdf(points[:-1] + fine) > _MUCH
+    gaps = points[:-1][risen, None] + np.diff(points)[risen, None] * _BETWEEN
+    points = np.sort(np.concatenate([points, gaps.ravel()]))
     # between points F_n is constant and the law is taken as the mean of its ends within
     middle = 0.5 * (cdf(points[:-1] + fine) + cdf(points[1:] - fine))
-    sample = np.concatenate([np.zeros(len(below)), steps[1:-1], np.ones(len(above))])
-    gap = np.abs(sample - middle)
+    gap = np.abs(np.searchsorted(x, points[:-1], side="right") / n - middle)
     return _distance(gap, middle, np.diff(points), float(n), float(ks), fine)
+
+
+_MUCH = 1e-3
+"""A rise of the law from one point to the next in which it is looked at in between,"""
+_BETWEEN = np.linspace(0.0, 1.0, 257)[1:-1]
+"""at so many places: it may have jumps there."""
 
 
 def _resolution(x: Array) -> float:
