@@ -454,6 +454,7 @@ def _report(title: str, result: "Run") -> None:
     from fastrev.engine.summary import in_millions
 
     rows = variance_table(result)
+    title = title if result.dim == 1 else f"{title}, the first of {result.dim} coordinates"
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("t", "exact variance", "scheme's variance", "measured variance", "z-score"):
         table.add_column(heading, justify="right")
@@ -465,6 +466,12 @@ def _report(title: str, result: "Run") -> None:
         )
     console.print(table)
     console.print(verdict(rows, result.n))
+    for name, one in result.observables.items():
+        if hasattr(one, "survival"):
+            console.print(
+                f"{name}: {one.absorbed[-1] / one.n[-1]:.4g} of them absorbed by t = "
+                f"{one.times[-1]:.4g}, at {one.mean[-1]:.4g} +- {one.stderr[-1]:.2g} in the mean"
+            )
     console.print(
         f"{result.particles:,} particles: {in_millions(result.throughput)} particle-steps/s "
         f"({result.seconds:.2f} s, and {result.compile_seconds:.2f} s compiling)\n"

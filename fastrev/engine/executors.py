@@ -6,6 +6,7 @@ rows at their own place, and what comes back is a count.  The file must be where
 """
 
 import os
+import secrets
 import socket
 import sys
 import sysconfig
@@ -65,8 +66,9 @@ def write_shards_on(
 
     tally = Tally()
     tasks = {shard.index: f"particles {shard.first} to {shard.end - 1}" for shard in todo}
-    token = file_token(path)  # the file of that name may be another one next time
-    same = (str(path.resolve()), by_value(functions_of(spec), spec), this_process(), durable, token)
+    # the file of that name may be another one next time; those of older versions have no token
+    run = (file_token(path), secrets.token_bytes(8))
+    same = (str(path.resolve()), by_value(functions_of(spec), spec), this_process(), durable, run)
     sizes = {shard.index: shard.count for shard in todo}
     for index, own in each_done(executor, _run_shard, tasks, same):
         tally = tally.and_(own)
@@ -180,8 +182,8 @@ def functions_of(spec: Specification) -> dict[str, Any]:
     return found
 
 
-_programs: dict[bytes, tuple["Header", "Offsets", Program]] = {}
-"""Of a worker: the run that it last had a shard of, by its file's token."""
+_programs: dict[tuple[bytes, bytes], tuple["Header", "Offsets", Program]] = {}
+"""Of a worker: the run that it last had a shard of."""
 
 
 def one_thread(driver: str) -> None:
@@ -191,16 +193,16 @@ def one_thread(driver: str) -> None:
 
 
 def _run_shard(
-    index: int, path: str, functions: bytes, driver: str, durable: bool, token: bytes
+    index: int, path: str, functions: bytes, driver: str, durable: bool, run: tuple[bytes, bytes]
 ) -> Tally:
     """What a worker does: compute a shard and write it."""
     from fastrev.engine.files import write_shards
 
     one_thread(driver)
-    if token not in _programs:
+    if run not in _programs:
         _programs.clear()
-        _programs[token] = _prepared(Path(path), functions, token)
-    header, offsets, program = _programs[token]
+        _programs[run] = _prepared(Path(path), functions, run[0])
+    header, offsets, program = _programs[run]
     spec = program.spec
     todo, ignored = [spec.shard(index)], lambda count: None
     return write_shards(Path(path), header, offsets, program, todo, ignored, durable, shared=True)

@@ -150,9 +150,8 @@ def resume(
     from fastrev.store.reader import read_offsets, read_progress
     from fastrev.store.validate import damaged_shards
 
-    path = Path(path)
     header, program = reopened(path, kernels, trust)
-    spec = program.spec
+    path, spec = Path(path), program.spec
     missing = set(np.flatnonzero(~read_progress(path).committed).tolist())
     broken = set(damaged_shards(path)) if repair else set()
     everything = list(spec.shards())
@@ -270,7 +269,7 @@ def copied_rows(
 
 
 def reopened(
-    path: Path, kernels: Mapping[str, Any] | None, trust: bool = False
+    path: str | Path, kernels: Mapping[str, Any] | None, trust: bool = False
 ) -> "tuple[Header, Program]":
     """A file's header, and its run ready to go on.  Raises InputError, StoreError."""
     from fastrev.store.reader import read_header

@@ -47,7 +47,7 @@ def values_of(run: "Run") -> dict[str, Any]:
         model = f"reverse of {model}, {_one_line(tables['score'])}, noise {noise:g}"
     return {
         "model": model,
-        "x0": _one_line(tables["x0"]),
+        "x0": "given states" if tables["x0"]["kind"] == "array" else _one_line(tables["x0"]),
         "n": own["n"],
         "dim": own["dim"],
         "part": own.get("part"),
