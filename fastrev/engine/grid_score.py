@@ -14,7 +14,7 @@ _FEWEST = 10.0
 """Particles that a bandwidth's width must hold for the density there to be trusted."""
 
 
-_FEW = 8
+_FEW = 4
 """Frames with which a score is mostly interpolated."""
 
 
