@@ -106,3 +106,19 @@ def test_negative_whole_powers_are_vector_code_and_do_not_raise(dtype):
         np.testing.assert_allclose(run.x[:, 0], x0 + x0**power, rtol=3e-6)
     with pytest.warns(RuntimeWarning, match="ended infinite or NaN"):
         fr.simulate(fr.SDE(lambda x, t, p: x**-1, 0.5), fr.Point(0.0), n=8, steps=2, dtype=dtype)
+
+
+HALVINGS = 2
+
+
+def halves(x, t, p):
+    s = 0.0 * x
+    for i in range(1, 4):
+        s += 2 ** (-i)
+    return s + 2 ** (-HALVINGS) * x + 2**HALVINGS
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_whole_numbers_to_a_negative_power_are_not_zero(dtype):
+    run = fr.simulate(fr.SDE(halves, 0.0), fr.Point(1.0), n=1, steps=1, dtype=dtype)
+    assert run.x[0, 0] == 1.0 + 0.875 + 0.25 + 4.0

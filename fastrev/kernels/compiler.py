@@ -14,7 +14,7 @@ import numpy as np
 from numba import types
 from numba.core import ir
 from numba.core.compiler_machinery import FunctionPass, register_pass
-from numba.core.ir_utils import build_definitions
+from numba.core.ir_utils import build_definitions, get_definition, guard
 from numba.core.typed_passes import NopythonTypeInference
 
 from fastrev.kernels.jit import loop, scalar
@@ -54,42 +54,55 @@ class OwnPrecision(FunctionPass):
             body: list[Any] = []
             for statement in block.body:
                 before = len(body)
-                rewritten = self._rewritten(statement, state.typemap, block.scope, body)
+                rewritten = self._rewritten(statement, state, block.scope, body)
                 changed = changed or len(body) > before
                 body.append(rewritten)
             block.body = body
         return changed
 
-    def _rewritten(self, statement: Any, typemap: Any, scope: Any, body: list[Any]) -> Any:
+    def _rewritten(self, statement: Any, state: Any, scope: Any, body: list[Any]) -> Any:
         """The statement; what it needs before it is added to body."""
         value = getattr(statement, "value", None)
         if not isinstance(value, ir.Expr) or value.op not in ("binop", "inplace_binop"):
             return statement
         operands = [value.lhs, value.rhs]
-        kinds = [typemap[v.name] for v in operands]
-        real = next((k for k in kinds if k in _REAL), None)
-        whole = [isinstance(k, types.Integer | types.IntegerLiteral) for k in kinds]
-        if real is None:
-            return statement
-        exponent = getattr(kinds[1], "literal_value", 0) if value.fn in _POWERS else 0
-        if exponent < 0:  # Numba's own raises at 0, and so is no vector code
-            operands = [
-                self._call(BY_WIDTH[str(real)]["inverse"], operands[:1], scope, body, value.loc),
-                self._constant(-exponent, scope, body, value.loc),
-            ]
-            return self._with(statement, value, operands)
+        kinds = [state.typemap[v.name] for v in operands]
+        if value.fn in _POWERS:
+            return self._power(statement, kinds, state.func_ir, scope, body)
+        whole = [_is_whole(k) for k in kinds]
         meet = value.fn in _ARITHMETIC | _COMPARISONS and any(whole)
-        if real == types.float32 and (meet or (value.fn in _POWERS and whole[0])):
+        if types.float32 in kinds and meet:
             side = whole.index(True)
-            operands[side] = self._call(_REAL[real], operands[side:][:1], scope, body, value.loc)
+            operands[side] = self._call(np.float32, operands[side:][:1], scope, body, value.loc)
             return self._with(statement, value, operands)
-        if value.fn in _POWERS and all(k in _REAL for k in kinds):
-            power = BY_WIDTH[str(real)]["pow"]
-            return ir.Assign(
-                ir.Expr.call(self._global(power, scope, body, value.loc), operands, (), value.loc),
-                statement.target,
-                statement.loc,
+        return statement
+
+    def _power(
+        self, statement: Any, kinds: list[Any], func_ir: Any, scope: Any, body: list[Any]
+    ) -> Any:
+        """Of real numbers vmath's; of a whole exponent Numba's, but for negative ones, where that
+        is 0 of whole numbers, and else raises at 0 and so is no vector code."""
+        value = statement.value
+        base, exponent = value.lhs, value.rhs
+        real = next((k for k in kinds if k in _REAL), None)
+        if real is None:
+            if all(map(_is_whole, kinds)) and _is_negated(exponent, func_ir):
+                base = self._call(np.float64, [base], scope, body, value.loc)
+                return self._with(statement, value, [base, exponent])
+            return statement
+        known = getattr(kinds[1], "literal_value", 0)
+        if known < 0:
+            base = self._call(BY_WIDTH[str(real)]["inverse"], [base], scope, body, value.loc)
+            return self._with(
+                statement, value, [base, self._constant(-known, scope, body, value.loc)]
             )
+        if _is_whole(kinds[0]):
+            base = self._call(_REAL[real], [base], scope, body, value.loc)
+            return self._with(statement, value, [base, exponent])
+        if all(k in _REAL for k in kinds):
+            power = self._global(BY_WIDTH[str(real)]["pow"], scope, body, value.loc)
+            call = ir.Expr.call(power, [base, exponent], (), value.loc)
+            return ir.Assign(call, statement.target, statement.loc)
         return statement
 
     def _with(self, statement: Any, value: Any, operands: list[Any]) -> Any:
@@ -114,6 +127,16 @@ class OwnPrecision(FunctionPass):
         name = scope.redefine("$own_function", loc)
         body.append(ir.Assign(ir.Global(function.__name__, function, loc), name, loc))
         return name
+
+
+def _is_whole(kind: Any) -> bool:
+    return isinstance(kind, types.Integer | types.IntegerLiteral)
+
+
+def _is_negated(variable: Any, func_ir: Any) -> bool:
+    """Whether it is made by a minus sign."""
+    made = guard(get_definition, func_ir, variable)
+    return isinstance(made, ir.Expr) and made.op == "unary" and made.fn is operator.neg
 
 
 class KernelCompiler(WideCompiler):
