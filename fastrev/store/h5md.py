@@ -200,18 +200,20 @@ def create(path: Path, header: Header, overwrite: bool = False) -> Offsets:
     from fastrev.store.lock import claimed
 
     check_target(path, header.nbytes, overwrite)
+    if path.exists():
+        with claimed(path):
+            pass  # no one writes it
     partial = path.with_name(path.name + ".creating")
-    with claimed(path) if path.exists() else contextlib.nullcontext():  # no one writes it
-        try:
-            with h5py.File(partial, "w", libver=("v108", "v110")) as file:
-                offsets = _fill(file, header)
-            _reserve(partial)
-            os.replace(partial, path)
-        except (OSError, RuntimeError) as error:  # h5py's own, of a full disk, is the second
-            raise StoreError(f"out: {path} cannot be made: {error}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink()
+    try:
+        with h5py.File(partial, "w", libver=("v108", "v110")) as file:
+            offsets = _fill(file, header)
+        _reserve(partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:  # h5py's own, of a full disk, is the second
+        raise StoreError(f"out: {path} cannot be made: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
     return offsets
 
 
