@@ -68,14 +68,18 @@ def from_law(x: Array, cdf: Callable[[Array], Array]) -> Distance:
     """A sample (n,) of one coordinate, and the distribution function of a law."""
     x = np.sort(x)
     n, steps, fine = len(x), np.arange(len(x) + 1) / len(x), _resolution(x)
-    ks = max(np.max(steps[1:] - cdf(x + fine)), np.max(cdf(x - fine) - steps[:-1]), 0.0)
     below, above = _tail(x[0], -1.0, cdf, fine), _tail(x[-1], 1.0, cdf, fine)
     points = np.concatenate([below[::-1], x, above])
-    risen = cdf(points[1:] - fine) - cdf(points[:-1] + fine) > _MUCH
-    gaps = points[:-1][risen, None] + np.diff(points)[risen, None] * _BETWEEN
-    points = np.sort(np.concatenate([points, gaps.ravel()]))
+    upper, lower = cdf(points + fine), cdf(points - fine)
+    own = slice(len(below), len(below) + n)
+    ks = max(np.max(steps[1:] - upper[own]), np.max(lower[own] - steps[:-1]), 0.0)
+    risen = lower[1:] - upper[:-1] > _MUCH
+    if risen.any():
+        between = points[:-1][risen, None] + np.diff(points)[risen, None] * _BETWEEN
+        points = np.sort(np.concatenate([points, between.ravel()]))
+        upper, lower = cdf(points + fine), cdf(points - fine)
     # between points F_n is constant and the law is taken as the mean of its ends within
-    middle = 0.5 * (cdf(points[:-1] + fine) + cdf(points[1:] - fine))
+    middle = 0.5 * (upper[:-1] + lower[1:])
     gap = np.abs(np.searchsorted(x, points[:-1], side="right") / n - middle)
     return _distance(gap, middle, np.diff(points), float(n), float(ks), fine)
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from fastrev.engine.run import Run
 from fastrev.model.check import InputError
-from fastrev.store.errors import StoreError
 
 
 def save_paths(
@@ -24,17 +23,15 @@ def save_paths(
     target = Path(path)
     if target.suffix not in (".csv", ".h5"):
         raise InputError(f"out must end in .csv or .h5, got {str(target)!r}")
-    from fastrev.store.h5md import check_target
+    from fastrev.store.h5md import check_target, made_beside
 
     check_target(target, 0, overwrite)
     values = run.trace(ids)
     steps = np.unique(np.append(np.arange(0, len(values), every), len(values) - 1))
     times = run.specification.grid.times[steps]
-    try:
-        (_write_h5 if target.suffix == ".h5" else _write_csv)(target, ids, steps, times, values)
-    except (OSError, RuntimeError) as error:  # h5py's own, of a full disk, is the second
-        target.unlink(missing_ok=True)
-        raise StoreError(f"out: {target} cannot be written: {error}") from None
+    write = _write_h5 if target.suffix == ".h5" else _write_csv
+    with made_beside(target) as partial:
+        write(partial, ids, steps, times, values)
     return target
 
 

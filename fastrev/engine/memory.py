@@ -37,13 +37,17 @@ def _machine() -> int | None:
         return None
 
 
-def check(nbytes: int, what: str = "n x frames x dim") -> None:
+_FRAMES = "n x frames x dim"
+
+
+def check(nbytes: int, what: str = _FRAMES) -> None:
     """Refuse what does not fit.  Raises InputError."""
     if nbytes < _HARMLESS:
         return
     room = available()
     if room is not None and nbytes > 0.9 * room:
+        instead = ", or stream frames to a file with out=" if what == _FRAMES else ""
         raise InputError(
             f"{what} needs {nbytes / 1e9:.1f} GB of memory and {room / 1e9:.1f} GB are "
-            "available; ask for fewer, or stream frames to a file with out="
+            f"available; ask for fewer{instead}"
         )

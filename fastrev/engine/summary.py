@@ -15,9 +15,9 @@ def lines_of(run: "Run") -> dict[str, str]:
     lines = {"model": s["model"], "x0": s["x0"], "n": f"{s['n']:,} particles, dim {s['dim']}"}
     if s["part"]:
         lines["part"] = f"{s['part'][0]} of {s['part'][1]}"
-    if run.particles < s["particles"]:
-        share = run.particles / s["particles"]
-        lines["committed"] = f"{run.particles:,} particles ({share:.1%})"
+    done = run.particles
+    if done < s["particles"]:
+        lines["committed"] = f"{done:,} particles ({done / s['particles']:.1%})"
     if not s["everyone"]:
         lines["kept"] = f"{run.n:,} particles"
     lines["steps"] = f"{s['steps']:,} ({s['method']}, {s['dtype']})"

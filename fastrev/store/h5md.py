@@ -33,7 +33,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +42,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrev.store.errors import StoreError
+from fastrev.store.errors import StoreError, replaced
+from fastrev.store.lock import claimed
 
 FORMAT = 1
 """Version of the `/fastrev` group."""
@@ -53,8 +54,10 @@ TOKEN = "/fastrev/token"
 ROUNDED = "rounded_bits"
 """Of `/fastrev`: the mantissa bits that repacking left of the frames."""
 _TOKEN_BYTES = 16
-_LONGEST, _SUFFIX = 255, len(".repacking")
-"""Bytes of a file's name, and of what is put behind it while it is made."""
+_MAKING = ".creating"
+"""Behind a file's name while it is made."""
+_LONGEST = 255 - len(_MAKING)
+"""Bytes of a file's name."""
 CHECKSUMS = "/fastrev/checksums"
 SECONDS = "/fastrev/seconds"
 NON_FINITE = "/fastrev/non_finite"
@@ -150,15 +153,13 @@ def check_token(file: int, path: Path, offsets: Offsets) -> None:
     place, token = offsets.token
     os.lseek(file, place, os.SEEK_SET)
     if os.read(file, len(token)) != token:
-        raise StoreError(f"{path} was replaced by another file while this run wrote it")
+        raise replaced(path)
 
 
 def check_target(path: Path, nbytes: int, overwrite: bool) -> None:
     """Refuse a target that exists, cannot be written or lacks room.  Raises StoreError."""
-    if len(os.fsencode(path.name)) + _SUFFIX > _LONGEST:
-        raise StoreError(
-            f"out: a file name may have {_LONGEST - _SUFFIX} bytes, got {path.name[:40]}..."
-        )
+    if len(os.fsencode(path.name)) > _LONGEST:
+        raise StoreError(f"out: a file name may have {_LONGEST} bytes, got {path.name[:40]}...")
     if path.is_dir():
         raise StoreError(f"out must be a file, got the directory {path}")
     if path.exists() and not overwrite:
@@ -197,24 +198,37 @@ def create(path: Path, header: Header, overwrite: bool = False) -> Offsets:
     The file is prepared beside the target and moved there when whole, so a failure
     leaves nothing.  Raises StoreError.
     """
-    from fastrev.store.lock import claimed
-
     check_target(path, header.nbytes, overwrite)
     if path.exists():
         with claimed(path):
             pass  # no one writes it
-    partial = path.with_name(path.name + ".creating")
-    try:
+    with made_beside(path) as partial:
         with h5py.File(partial, "w", libver=("v108", "v110")) as file:
             offsets = _fill(file, header)
         _reserve(partial)
+    return offsets
+
+
+@contextlib.contextmanager
+def made_beside(path: Path) -> Iterator[Path]:
+    """A file to make, which then takes the place of `path`; a failure leaves nothing.
+
+    Raises StoreError.
+    """
+    partial = path.with_name(path.name + _MAKING)
+    try:
+        yield partial
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:  # h5py's own, of a full disk, is the second
         raise StoreError(f"out: {path} cannot be made: {error}") from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
-    return offsets
+
+
+def new_token() -> NDArray[np.uint8]:
+    """What tells a file from any other."""
+    return np.frombuffer(secrets.token_bytes(_TOKEN_BYTES), np.uint8)
 
 
 def _fill(file: h5py.File, header: Header) -> Offsets:
@@ -241,7 +255,7 @@ def _fill(file: h5py.File, header: Header) -> Offsets:
     own.attrs.update({"format": np.int32(FORMAT), "seed": np.uint64(header.seed)})
     own.attrs["t_start"] = np.float64(header.t_start)
     own["rows"] = header.rows
-    token = np.frombuffer(secrets.token_bytes(_TOKEN_BYTES), np.uint8)
+    token = new_token()
     _allocate(own, "token", token.shape, token.dtype)[...] = token
     for name, text in header.provenance.items():
         own.attrs[name] = np.bytes_(text.encode(errors="replace"))

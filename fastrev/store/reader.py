@@ -11,7 +11,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from fastrev.store.errors import StoreError
+from fastrev.store.errors import StoreError, replaced
 from fastrev.store.h5md import (
     CHECKSUMS,
     FORMAT,
@@ -134,7 +134,7 @@ def read_offsets(path: str | Path, token: bytes | None = None) -> Offsets:
     with open_file(path) as file:
         offsets = offsets_of(file)
     if token is not None and offsets.token[1] != token:
-        raise StoreError(f"{path} was replaced by another file while this run wrote it")
+        raise replaced(path)
     return offsets
 
 

@@ -3,8 +3,6 @@
 Opened by any HDF5 reader (zstd: with the hdf5plugin package); no longer written to.
 """
 
-import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +14,17 @@ from numpy.typing import NDArray
 
 from fastrev.store.checksum import checksum
 from fastrev.store.errors import StoreError
-from fastrev.store.h5md import CHECKSUMS, ROUNDED, ROWS, SHARDS, TOKEN, VALUE, check_target
+from fastrev.store.h5md import (
+    CHECKSUMS,
+    ROUNDED,
+    ROWS,
+    SHARDS,
+    TOKEN,
+    VALUE,
+    check_target,
+    made_beside,
+    new_token,
+)
 from fastrev.store.reader import open_file, shard_numbers, shard_passages
 
 _CHUNK_BYTES = 1 << 20
@@ -56,26 +64,19 @@ def repack(
         if target.exists() and target.samefile(source):
             raise StoreError("out must differ from the file itself")
         check_target(target, 0, overwrite)
-        partial = target.with_name(target.name + ".repacking")
-        try:
-            with h5py.File(partial, "w") as new:
-                _copy_all_but_frames(file, new)
-                if bits is not None and keep is not None:
-                    new["fastrev"].attrs[ROUNDED] = np.int32(bits)
-                packed = _create(new, value, filters)
-                for index in range(len(bounds) - 1):
-                    a, b = int(bounds[index]), int(bounds[index + 1])
-                    rows = rounded(value[:, a:b], keep)
-                    _check_room(target, rows.nbytes)
-                    packed[:, a:b] = rows
-                    new[CHECKSUMS][index] = checksum(
-                        index, rows, shard_passages(file, index), shard_numbers(file, index)
-                    )
-            os.replace(partial, target)
-        except (OSError, RuntimeError) as error:  # h5py's own, of a full disk, is the second
-            raise StoreError(f"out: {target} cannot be made: {error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
+        with made_beside(target) as partial, h5py.File(partial, "w") as new:
+            _copy_all_but_frames(file, new)
+            if bits is not None and keep is not None:
+                new["fastrev"].attrs[ROUNDED] = np.int32(bits)
+            packed = _create(new, value, filters)
+            for index in range(len(bounds) - 1):
+                a, b = int(bounds[index]), int(bounds[index + 1])
+                rows = rounded(value[:, a:b], keep)
+                _check_room(target, rows.nbytes)
+                packed[:, a:b] = rows
+                new[CHECKSUMS][index] = checksum(
+                    index, rows, shard_passages(file, index), shard_numbers(file, index)
+                )
     return Saved(source.stat().st_size, target.stat().st_size)
 
 
@@ -167,4 +168,4 @@ def _copy_all_but_frames(file: h5py.File, new: h5py.File) -> None:
                 if axis != "value":
                     file.copy(node[axis], position, axis)
     if TOKEN in new:  # it is another file
-        new[TOKEN][...] = np.frombuffer(secrets.token_bytes(new[TOKEN].size), np.uint8)
+        new[TOKEN][...] = new_token()
