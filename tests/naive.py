@@ -89,11 +89,12 @@ def box_muller(u, w_angle, bits):
     return r * np.cos(phi), r * np.sin(phi)
 
 
-def second_angle(w, bits):
-    """The word with its bytes rearranged: two pairs of normals share the word of an angle."""
-    order = {32: [2, 3, 0, 1], 64: [6, 7, 2, 1, 0, 5, 4, 3]}[bits]  # from the top
-    parts = [w >> np.uint64(8 * k) & np.uint64(0xFF) for k in order]
-    return sum(part << np.uint64(bits - 8 * (k + 1)) for k, part in enumerate(parts))
+def angle(first, second, bits):
+    """The word of an angle by two other pairs' of radii: of the first, the last bytes lead."""
+    order = {32: [0, 0, 2, 1], 64: [0, 0, 1, 2, 4, 3, 5, 6]}[bits]  # from the top
+    parts = [first >> np.uint64(8 * k) & np.uint64(0xFF) for k in order]
+    turned = sum(part << np.uint64(bits - 8 * (k + 1)) for k, part in enumerate(parts))
+    return turned ^ second
 
 
 def normals(ids, step, coordinate, seed, dtype="float32", stream=1, generator="philox"):
@@ -102,30 +103,28 @@ def normals(ids, step, coordinate, seed, dtype="float32", stream=1, generator="p
     key = (seed & 0xFFFFFFFF, seed >> 32)
     low, high = ids & MASK, ids >> np.uint64(32)
     block, row = divmod(step, 8)
-    two_pairs, pair, member = row // 4, row // 2 % 2, row % 2
+    pair, member = divmod(row, 2)
     bits = 8 * np.dtype(dtype).itemsize
     address = np.full_like(ids, stream << 24 | coordinate)
 
     def word(k):
-        """One of the six words for eight steps."""
+        """One of the four words for eight steps."""
         if generator == "ars":
-            counter = np.full_like(ids, 8 * block + k)
+            counter = np.full_like(ids, 4 * block + k)
             shared = np.uint64(128 // bits)  # particles of a counter
             w = ars4x32((address, low // shared, high, counter), (*key, 0, 0))
             if bits == 64:
                 w = [w[0] | w[1] << np.uint64(32), w[2] | w[3] << np.uint64(32)]
             return np.choose((ids % shared).astype(int), w)
-        counter = np.full_like(ids, 4 * block + k // 2)
+        counter = np.full_like(ids, 2 * block + k // 2)
         if bits == 64:
             w = philox4x32((address, low, high, counter), key)[2 * (k % 2) :]
             return w[0] << np.uint64(32) | w[1]
         w = philox4x32((address, low >> np.uint64(1), high, counter), key)[2 * (k % 2) :]
         return np.where(ids % np.uint64(2) == 0, w[1], w[0])
 
-    w_radius, w_angle = word(3 * two_pairs + 2 * pair), word(3 * two_pairs + 1)
-    if pair == 1:
-        w_angle = second_angle(w_angle, bits)
-    u = (w_radius.astype(np.float64) + 0.5) * 2.0**-bits
+    w_angle = angle(word((pair + 1) % 4), word((pair + 2) % 4), bits) if stream else word(1)
+    u = (word(pair).astype(np.float64) + 0.5) * 2.0**-bits
     return box_muller(u, w_angle, bits)[member]
 
 

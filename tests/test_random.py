@@ -1,5 +1,7 @@
 """The generator: known answers, the oracle, then the law of the normals."""
 
+import itertools
+
 import llvmlite.binding as llvm
 import naive
 import numba
@@ -181,39 +183,71 @@ def test_neighbours_are_uncorrelated(generator, dtype):
 
 @generators
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_pairs_that_share_an_angle_are_independent(generator, dtype):
-    """Two pairs of steps take their angles from one word."""
+def test_pairs_of_four_words_are_independent(generator, dtype):
+    """Four pairs of steps take radii and angles from four words."""
     z = fill(generator, dtype, 2**20).astype(np.float64)
     turn = np.arctan2(z[1::2], z[0::2]) / (2.0 * np.pi) + 0.5
+    u = np.exp(-0.5 * (z[1::2] ** 2 + z[0::2] ** 2))  # uniform, too
 
     def p_value(a, b):
         counts = np.histogram2d(a, b, bins=64, range=[[0, 1], [0, 1]])[0]
         return stats.chisquare(counts.ravel()).pvalue
 
-    for a, b in ((0, 1), (2, 3), (0, 2), (1, 3)):
-        assert p_value(turn[a], turn[b]) > 1e-5
+    for a, b in itertools.product(range(4), repeat=2):
+        assert p_value(turn[a], u[b]) > 1e-5
+        if a < b:
+            assert p_value(turn[a], turn[b]) > 1e-5
+            assert p_value(u[a], u[b]) > 1e-5
+        assert p_value((turn[a] + turn[b - 1]) % 1, u[b]) > 1e-5
     assert p_value(turn[0], turn[0]) < 1e-5  # the check can tell
     assert p_value(turn[0], (turn[0] * 16) % 1) < 1e-5
 
 
+def leading(words, bits, of_radius, of_angle, pairs=range(4)):
+    """The first bits of the words of some pairs' radii and angles, the sign's first."""
+    taken = [bits - 1, *range({32: 22, 64: 51}[bits], -1, -1)]
+    radii = [w >> np.uint64(bits - 1 - k) & np.uint64(1) for w in words for k in range(of_radius)]
+    radii = [radii[of_radius * pair + k] for pair in pairs for k in range(of_radius)]
+    turned = (naive.angle(words[(k + 1) % 4], words[(k + 2) % 4], bits) for k in pairs)
+    return [*radii, *(w >> np.uint64(k) & np.uint64(1) for w in turned for k in taken[:of_angle])]
+
+
 @pytest.mark.parametrize(
-    ("bits", "own"), [(32, [23, *range(24, 31)]), (64, [55, *range(56, 60)])], ids=["32", "64"]
+    ("bits", "of_radius", "of_angle", "pairs"),
+    [
+        (32, 16, 16, range(4)),
+        (64, 32, 29, range(4)),
+        *((32, 32, 24, two) for two in itertools.combinations(range(4), 2)),
+        *((64, 64, 53, two) for two in itertools.combinations(range(4), 2)),
+    ],
 )
-def test_second_angles_lie_evenly_given_the_first(bits, own):
-    """Whatever the first angle is, so polynomials of the second pair have the mean they should."""
-    word = np.uint64(0x0123456789ABCDEF % 2**bits)
-    for k in own:
-        word &= ~np.uint64(1 << k)
-    patterns = np.arange(2 ** len(own), dtype=np.uint64)
-    words = np.full(len(patterns), word)
-    for k, bit in enumerate(own):
-        words |= (patterns >> np.uint64(k) & np.uint64(1)) << np.uint64(bit)
-    u = np.full(len(words), np.exp(-0.5))  # a radius of 1
-    first = np.array(naive.box_muller(u, words, bits))
-    assert np.ptp(first, axis=1).max() == 0.0
-    turned = naive.second_angle(words, bits)
-    angles = np.sort(np.arctan2(*naive.box_muller(u, turned, bits)[::-1]))
-    np.testing.assert_allclose(np.diff(angles), 2.0 * np.pi / len(words), atol=1e-12)
+def test_bits_of_radii_and_angles_are_independent(bits, of_radius, of_angle, pairs):
+    """They are exclusive ors of the words' bits, of which no combination vanishes: the first ones
+    of all four pairs, and all that two pairs use."""
+
+    def rank(of_angle):
+        """Of what each single bit of the four words changes."""
+        words = np.zeros((4, 4 * bits), np.uint64)
+        for k in range(4 * bits):
+            words[k // bits, k] = np.uint64(1) << np.uint64(k % bits)
+        rows = [
+            int("".join(map(str, row.astype(int))), 2)
+            for row in leading(words, bits, of_radius, of_angle, pairs)
+        ]
+        found = []
+        for row in rows:
+            rest = row
+            for other in found:
+                rest = min(rest, rest ^ other)
+            if rest:
+                found.append(rest)
+        return len(found), len(rows)
+
+    got, wanted = rank(of_angle)
+    assert got == wanted
+    if len(pairs) == 4:  # the check can tell
+        got, wanted = rank(of_angle + 8)
+        assert got < wanted
 
 
 def test_tails_reach_the_design():

@@ -5,8 +5,8 @@
    The work is that of fastrev: Philox4x32-10 (Salmon et al., SC11) with the counter
    (stream, id / 2 low, id high, block) and the seed as key, two words of each counter for each of
    two particles, or, with ARS defined, ARS4x32-7 (same paper) with id / 4, a word for each of four;
-   six words for their normals in eight steps, by four Box-Muller pairs of which two
-   share the word of an angle, and whose logarithm, sine and cosine are polynomials with errors of
+   four words for their normals in eight steps, by four Box-Muller pairs whose angles come from the
+   words of others' radii, and whose logarithm, sine and cosine are polynomials with errors of
    2^-23 to 2^-28; tiles of particles that stay in L1 cache over all steps.  Unlike fastrev it does
    one model and keeps the noise in registers.
 
@@ -34,7 +34,7 @@
 
 #define LANES (BYTES / 4)
 #define TILE 1024
-#define WORDS 6 /* for eight steps */
+#define WORDS 4 /* for eight steps */
 #define STREAM_INITIAL 0x00000000u
 #define STREAM_STEP 0x01000000u
 
@@ -127,14 +127,14 @@ INLINE void normal_pair(vu w_radius, vu w_angle, vf *z0, vf *z1)
     *z1 = r * s * q;
 }
 
-/* The second angle of a word: the bytes of each half change places. */
-INLINE vu other_angle(vu w)
+/* The word of an angle by those of two other pairs' radii: of the first, the last bytes lead. */
+INLINE vu angle(vu first, vu second)
 {
 #if BYTES == 64
-    const __m512i order = _mm512_set4_epi32(0x0E0F0C0D, 0x0A0B0809, 0x06070405, 0x02030001);
-    return (vu)_mm512_shuffle_epi8((__m512i)w, order);
+    const __m512i order = _mm512_set4_epi32(0x0C0C0E0D, 0x08080A09, 0x04040605, 0x00000201);
+    return (vu)_mm512_shuffle_epi8((__m512i)first, order) ^ second;
 #else
-    return (w >> 8 & 0x00FF00FFu) | (w & 0x00FF00FFu) << 8;
+    return (first << 24 | (first & 0xFFu) << 16 | (first >> 8 & 0xFFFFu)) ^ second;
 #endif
 }
 
@@ -165,7 +165,7 @@ INLINE void random_words(uint64_t first, int l, uint64_t block, int words, uint6
         uint64_t id = (uint32_t)(first + l) / 4 + j / words * (LANES / 4);
         vq counter;
         for (int k = 0; k < LANES / 2; k++) /* no tile crosses 2^32 */
-            counter[k] = k % 2 ? first >> 32 | (8 * block + j % words) << 32
+            counter[k] = k % 2 ? first >> 32 | (4 * block + j % words) << 32
                                : stream | (id + k / 2) << 32;
         state[j] = counter ^ key;
     }
@@ -195,7 +195,7 @@ INLINE void random_words(uint64_t first, int l, uint64_t block, int words, uint6
         c0[j] = (vq){} + stream;
         c1[j] = lane + (uint32_t)(first + l) / 2;
         c2[j] = (vq){} + (first >> 32); /* no tile crosses 2^32 */
-        c3[j] = (vq){} + (4 * block + j % counters);
+        c3[j] = (vq){} + (2 * block + j % counters);
     }
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
     UNROLL for (int round = 0; round < 9; round++) {
@@ -249,10 +249,10 @@ INLINE void eight_steps(float *x, const Work *work, uint64_t first, uint64_t blo
         random_words(first, l, block, WORDS, STREAM_STEP, work->seed, w);
         UNROLL for (int g = 0; g < GROUPS; g++) {
             vf v = *(vf *)&x[l + g * LANES], z[8];
-            normal_pair(w[g][0], w[g][1], &z[0], &z[1]);
-            normal_pair(w[g][2], other_angle(w[g][1]), &z[2], &z[3]);
-            normal_pair(w[g][3], w[g][4], &z[4], &z[5]);
-            normal_pair(w[g][5], other_angle(w[g][4]), &z[6], &z[7]);
+            UNROLL for (int k = 0; k < 4; k++) {
+                vu word = angle(w[g][(k + 1) % 4], w[g][(k + 2) % 4]);
+                normal_pair(w[g][k], word, &z[2 * k], &z[2 * k + 1]);
+            }
             UNROLL for (int k = 0; k < 8; k++) v = v + v * a[k] + z[k] * s[k];
             *(vf *)&x[l + g * LANES] = v;
         }

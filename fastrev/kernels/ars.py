@@ -55,7 +55,7 @@ class ArsWords(Words):
 
     PARTICLES: ClassVar = {"float32": 4, "float64": 2}
     LANES, KEPT = 2, 1
-    BLOCK_COUNTERS = 8  # the last two are not used
+    BLOCK_COUNTERS = 4
     PACE: ClassVar = {32: (2, 1, 1), 64: (2, 3, 2)}
 
     def __init__(self, at: Address, count: int, width: int) -> None:

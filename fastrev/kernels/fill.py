@@ -1,9 +1,9 @@
 """Standard normals for one coordinate of consecutive particles.
 
-Row s of the buffer serves step 8 b + s.  The eight normals of a particle take six words, of the
-counters of block b of one of the generators, by threes: the first and the third word are the radii
-of two pairs, which share the second (`normal.other_angle`).  The words of a vector of counters lie
-where the vector of normals needs them, with no shuffles.
+Row s of the buffer serves step 8 b + s.  The eight normals of a particle take four words, of the
+counters of block b of one of the generators: each gives the radius of a pair, and two others its
+angle (`normal.angle`).  A single draw takes a word for its radius and one for its angle.  The words
+of a vector of counters lie where the vector of normals needs them, with no shuffles.
 
 While the normals of some particles are made of squared radii and angles, the squared radii of the
 next are made of their words, and the words of those after them: so few instructions wait for the
@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastrev.kernels.lanes import Lanes, wide_registers
-from fastrev.kernels.normal import normal_pair, other_angle, squared_radius
+from fastrev.kernels.normal import PAIRS, angle, normal_pair, squared_radius
 from fastrev.kernels.pipeline import pipelined
 from fastrev.kernels.streams import Address, Words
 from fastrev.kernels.weave import Stages, staggered
@@ -50,7 +50,7 @@ class _Fill:
     def __init__(self, generator: type[Words], at: Address, bits: int, rows: int) -> None:
         self.builder, self.bits, self.pairs = at.high.builder, bits, -(-rows // 2)
         self.lanes, self.width = _lanes(bits), _lanes(64)
-        self.generator = generator(at, self.pairs + -(-self.pairs // 2), self.width)
+        self.generator = generator(at, PAIRS if self.pairs > 1 else 2, self.width)
 
     def kept(self, words: list[Any], index: Any) -> list[Lanes]:
         """What is kept of a vector of counters at these addresses."""
@@ -68,22 +68,20 @@ class _Fill:
         return self.generator.words(kept, self.bits, out)
 
     def squares(self, words: list[Lanes], out: list[Lanes]) -> Stages:
-        """Their squared radii and the words of angles."""
+        """Their squared radii, and the words again."""
         found: list[list[Lanes]] = [[] for _ in range(self.pairs)]
-        radii = (words[3 * (k // 2) + 2 * (k % 2)] for k in range(self.pairs))
-        each = (squared_radius(w, self.bits, found[k]) for k, w in enumerate(radii))
+        each = (squared_radius(words[k], self.bits, found[k]) for k in range(self.pairs))
         yield from staggered(*each)
-        out += [*(square for (square,) in found), *words[1::3]]
+        out += [*(square for (square,) in found), *words]
 
     def normals(self, squares: list[Lanes], out: list[Lanes]) -> Stages:
         """The normals of these."""
+        squares, words = squares[: self.pairs], squares[self.pairs :]
         found: list[list[Lanes]] = [[] for _ in range(self.pairs)]
 
         def pair(k: int) -> Stages:
-            angle = squares[self.pairs + k // 2]
-            if k % 2:
-                angle = other_angle(angle, self.bits)
-            return normal_pair(squares[k], angle, self.bits, found[k])
+            word = angle(words, k, self.bits) if self.pairs > 1 else words[1]
+            return normal_pair(squares[k], word, self.bits, found[k])
 
         yield from staggered(*(pair(k) for k in range(self.pairs)))
         out += [z for pair in found for z in pair]

@@ -28,13 +28,13 @@ short polynomials with no range reduction (cosine and sine of phi itself by such
 two instructions more in float64).  These angles lie evenly on the circle, so that all moments that
 matter are exact.  Tails reach 6.76 sigma in float32 and 9.49 in float64.
 
-An angle uses 24 or 53 bits, and the first of them settle all but the last digits of the normals.
-So two pairs share an angle's word (measured, Emerald Rapids: 16 x 8 float32 normals in 148
-cycles, and in 170 with a word for each): the sign and the 15 or 28 bits after it are each pair's
-own, the lowest 8 or 24 are the other's.  Each pair has the law of two whole words.  Of both
-together, every product of a function of one and a polynomial in the other, of degree up to 255 or
-31, has the mean that independent pairs give it; a dependence shows where one angle is known to
-2^-17 of a turn, 2^-30 in float64, and the other to 2^-9 or 2^-6.
+An angle uses 24 or 53 bits, and the first of a word's bits settle all but the last digits of a
+radius.  So four pairs take four words (measured, Emerald Rapids: 16 x 8 float32 normals in 131
+cycles; in 148 with six words, two angles of each third one): every word is the radius of one pair,
+and the angle of another is the exclusive or of a third one's and of one whose last bytes became the
+first (`angle`).  Every pair, and every two pairs, have the very law that words of their own would
+give them.  So have, all together, the first 16 bits of the four words and of the four angles, 32
+and 29 in float64: a dependence is one of three pairs or more, in bits beyond these.
 
 Source: Box and Muller, Ann. Math. Statist. 29 (1958) 610.
 """
@@ -130,6 +130,11 @@ _F64 = _Format(
     ),
 )
 _FORMATS = {32: _F32, 64: _F64}
+PAIRS = 4
+"""Pairs whose radii and angles come from as many words."""
+_LAST_FIRST = {32: [1, 2, 0, 0], 64: [6, 5, 3, 4, 2, 1, 0, 0]}
+"""Which bytes of a word an angle takes, lowest first: its top bit is the sign, and the next 8 or 11
+are not used.  Last bytes lead, and those of the middle go where the other word's are needed."""
 _PART_BITS = 4
 _PARTS = 2**_PART_BITS
 """Parts of (1, 2], the first next to 2."""
@@ -188,12 +193,10 @@ def _by_parts(n: Lanes, f: Lanes, form: _Format, out: list[Lanes]) -> Stages:
     out.append(t.fma(q[0], e.fma(2.0 * math.log(2.0), part.of_table(_L))))
 
 
-def other_angle(word: Lanes, bits: int) -> Lanes:
-    """The second angle of a word: the two top bytes change places, and so do the halves of the
-    others."""
-    *lower, below_top, top = range(bits // 8)
-    half = len(lower) // 2
-    return word.of_bytes([*lower[half:], *lower[:half], top, below_top])
+def angle(words: list[Lanes], pair: int, bits: int) -> Lanes:
+    """The angle's word of a pair, by the words of the radii of four."""
+    first, second = (words[(pair + ahead) % PAIRS] for ahead in (1, 2))
+    return first.of_bytes(_LAST_FIRST[bits]) ^ second
 
 
 def normal_pair(squared: Lanes, w_angle: Lanes, bits: int, out: list[Lanes]) -> Stages:

@@ -101,7 +101,7 @@ class PhiloxWords(Words):
 
     PARTICLES: ClassVar = {"float32": 2, "float64": 1}
     LANES, KEPT = 1, 3
-    BLOCK_COUNTERS = 4  # the last is not used
+    BLOCK_COUNTERS = 2
     PACE: ClassVar = {32: (1, 3, 2), 64: (1, 3, 2)}
 
     def __init__(self, at: Address, count: int, width: int) -> None:
