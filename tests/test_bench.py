@@ -46,6 +46,7 @@ def test_tables_json_and_figure(tmp_path):
     assert done.returncode == 0, done.stderr
     for text in ("fastrev float32", "NumPy", "Numba", "threads", "streamed to HDF5"):
         assert text in done.stdout
+    assert "[bold]" not in done.stdout
     found = json.loads(target.read_text())
     assert set(found) == {"machine", "settings", "models", "limit", "scaling", "disk"}
     assert found["settings"]["models"] == ["brownian"]

@@ -81,7 +81,7 @@ def _rates(report: Report) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, measured in report.models.items():
         table.add_section()
-        table.add_row(f"[bold]{name}[/bold]")
+        table.add_row(name, style="bold")
         for m in measured:
             table.add_row(f" {m.name}", *_cells(report, name, m))
             if report.missing and m is measured[-1] and name == next(iter(report.models)):
