@@ -171,6 +171,10 @@ def test_other_mathematics_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(process.VP, "_beta", lambda self, t: real(self, t) * (1 + 1e-6))
     with pytest.raises(fr.InputError, match="differ from those that began the file"):
         fr.resume(run.path)
+    with pytest.raises(fr.InputError, match="differ from those that began the file"):
+        fr.open(run.path).trace([0])
+    missing = run.specification.n - 1  # of the last shard: no frame to hold its path against
+    assert np.isfinite(fr.open(run.path).trace([missing])).all()
 
 
 def test_repair_restores_every_byte(tmp_path):

@@ -286,5 +286,5 @@ def check_same(header: "Header", program: Program) -> None:
         made = header.provenance.get("versions", "").split(" ")[0]
         raise InputError(
             "the kernels that this version of fastrev would run differ from those that began "
-            f"the file (made with {made}); finish it with that version"
+            f"the file (made with {made}): use that version for it"
         )

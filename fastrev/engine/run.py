@@ -170,7 +170,8 @@ class Run:
         """The paths of some particles at every step, (S+1, len(ids), d), computed anew.
 
         Equal to the stored frames, bit for bit, wherever a frame was kept.
-        Raises InputError for an id outside the run.
+        Raises InputError for an id outside the run, and where a file's frames are those of another
+        version of fastrev, whose paths are not these.
         """
         from fastrev.engine.prepare import build
 
@@ -190,7 +191,25 @@ class Run:
         paths = np.empty((spec.grid.steps + 1, len(wanted), spec.dim), spec.dtype)
         for k, particle in enumerate(wanted):
             paths[:, k] = program.run_path(int(particle))
+        if self.path is not None and not self._holds(paths, wanted):
+            from fastrev.engine.files import check_same
+            from fastrev.store.reader import read_header
+
+            check_same(read_header(self.path), build(spec))  # else rounded when it was repacked
         return paths
+
+    def _holds(self, paths: NDArray[Any], particles: NDArray[Any]) -> bool:
+        """Whether frames of these particles, where there are any, are of these paths."""
+        spec, n = self.specification, self.n
+        steps, first = list(spec.frame_steps), spec.row_of(spec.span[0])
+        for k, particle in enumerate(particles.tolist()):
+            row, after = (spec.row_of(p) - first for p in (particle, particle + 1))
+            if 0 <= row < after <= n:
+                with np.errstate(over="ignore"):
+                    path = paths[steps, k].astype(self.frames.dtype)
+                if not np.array_equal(path, self.frames[:, row], equal_nan=True):
+                    return False
+        return True
 
     def compare(self, exact: Any = "exact", particles: int | None = None) -> Any:
         """How far the frames lie from a law, beside what noise alone would put them.
