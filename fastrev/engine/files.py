@@ -190,8 +190,9 @@ def extend(
     n = checked(Options, {"n": n.item() if isinstance(n, np.generic) else n}).n
     header = read_header(path)
     old = stored_specification(header.specification, header.arrays, kernels, trust)
-    if n <= old.n:
-        raise InputError(f"n must exceed the {old.n:,} particles of {path}, got {n:,}")
+    if n is None or n <= old.n:
+        got = None if n is None else f"{n:,}"
+        raise InputError(f"n must exceed the {old.n:,} particles of {path}, got {got}")
     if old.part != (1, 1):
         raise InputError(
             f"{path} is part {old.part[0]} of {old.part[1]} of a run; merge them first"
