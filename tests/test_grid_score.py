@@ -153,6 +153,12 @@ def test_a_run_is_compared_with_a_solution(plane):
         (lambda: fr.GridScore([0.0], X, np.full((1, 41), np.nan)), "GridScore.values"),
         (lambda: fr.GridScore([0.0], X, np.zeros((1, 41)), None, "cubik"), "'linear' or 'cubic'"),
         (lambda: fr.GridScore.from_density([0.0], X, np.ones((1, 9))), "density must have shape"),
+        (lambda: fr.GridScore.from_density([0.0], [0.0], [[1.0]]), "x must be evenly spaced"),
+        (lambda: fr.GridScore([0.0], X, np.full((1, 41), 1j)), "must be an array of numbers"),
+        (
+            lambda: fr.GridScore([0.0], X, np.ma.masked_less(np.zeros((1, 41)), 1.0)),
+            r"must be finite, got nan at index \(0, 0\)",
+        ),
         (
             lambda: fr.GridScore.from_run(
                 fr.simulate(fr.Brownian(1.0), fr.Point(0.0), n=5, steps=2, dim=3)
@@ -164,6 +170,79 @@ def test_a_run_is_compared_with_a_solution(plane):
 def test_bad_requests(make, message):
     with pytest.raises(fr.InputError, match=message):
         make()
+
+
+def test_an_axis_rounded_to_float32_is_the_even_one_that_it_was():
+    x = np.linspace(-3.0, 3.0, 601, dtype=np.float32)
+    score = fr.GridScore([0.0], x, -np.asarray(x, np.float64)[None])
+    np.testing.assert_allclose(score.x, np.linspace(-3.0, 3.0, 601), rtol=0, atol=1e-12)
+    x[300] += 1e-5
+    with pytest.raises(fr.InputError, match="evenly spaced"):
+        fr.GridScore([0.0], x, np.zeros((1, 601)))
+
+
+def with_images(kind, t, bandwidth, x):
+    """The score of Brownian motion from 0.3 between walls at 0 and 1, by images."""
+    shifts = 2.0 * np.arange(-20, 21)[:, None]
+    if kind == "Periodic":
+        images = [(0.3 + shifts / 2.0, 1.0)]
+    else:
+        images = [(0.3 + shifts, 1.0), (-0.3 + shifts, 1.0 if kind == "Reflect" else -1.0)]
+    variance = t + bandwidth**2
+    terms = [
+        (w * np.exp(-((x - y) ** 2) / (2.0 * variance)), (y - x) / variance) for y, w in images
+    ]
+    return sum((p * s).sum(0) for p, s in terms) / sum(p.sum(0) for p, _ in terms)
+
+
+@pytest.mark.parametrize("kind", ["Reflect", "Absorb", "Periodic"])
+def test_a_score_between_walls(kind, tmp_path):
+    """Of a run and of its file: the law's own images beyond a wall, and not another's."""
+    run = fr.simulate(
+        fr.Brownian(0.5), fr.Point(0.3), n=300_000, time=(0, 0.1), steps=200, frames=9, seed=1,
+        boundary=getattr(fr, kind)(0.0, 1.0), out=tmp_path / "a.h5",
+    )  # fmt: skip
+    x, tolerance = np.linspace(0.02, 0.98, 49), 0.6
+    for source in (run.loaded(), run.path):
+        score = fr.GridScore.from_run(source, bandwidth=0.06, points=401)
+        assert (score.x[0], score.x[-1]) == (0.0, 1.0)
+        found = np.interp(x, score.x, score.values[-1])
+        close = {
+            other: np.all(np.abs(found - want) < tolerance * np.maximum(1.0, 0.03 * np.abs(want)))
+            for other in ("Reflect", "Absorb", "Periodic")
+            for want in [with_images(other, 0.1, 0.06, x)]
+        }
+        assert close == {other: other == kind for other in close}
+
+
+def test_walls_of_one_side_and_of_one_coordinate():
+    """Far from the wall nothing changes; along the other coordinate it is the free law."""
+    walls = fr.Reflect([0.0, -np.inf], [np.inf, np.inf])
+    run = fr.simulate(
+        fr.Brownian(0.5), fr.Point([0.3, 1.0]), n=400_000, time=(0, 0.2), steps=100, frames=9,
+        boundary=walls, seed=2,
+    )  # fmt: skip
+    score = fr.GridScore.from_run(run, bandwidth=0.15, points=101)
+    assert score.x[0] == 0.0 and score.x[-1] > 2.0 and score.y[0] < -0.5
+    v = 0.2 + 0.15**2
+    x = score.x[:40]
+    p = [np.exp(-((x - c) ** 2) / (2.0 * v)) for c in (0.3, -0.3)]
+    along = (p[0] * (0.3 - x) + p[1] * (-0.3 - x)) / v / sum(p)
+    middle = np.abs(score.y - 1.0) < 0.3
+    found = score.values[-1][:40][:, middle]
+    np.testing.assert_allclose(found[..., 0], np.repeat(along[:, None], middle.sum(), 1), atol=0.25)
+    want = -(score.y[middle] - 1.0) / v
+    np.testing.assert_allclose(found[..., 1], np.tile(want, (40, 1)), atol=0.25)
+
+
+def test_a_narrow_bandwidth_keeps_its_slope():
+    """Of half a cell: a kernel known at whole cells alone would find a slope 14 % too small."""
+    run = fr.simulate(fr.Brownian(0.5), fr.Gaussian(), n=2_000_000, steps=1, frames=2, seed=1)
+    with pytest.warns(RuntimeWarning, match="bandwidth 0.001 is less than half of"):
+        score = fr.GridScore.from_run(run, bandwidth=1e-3, points=41)
+    x = score.x[np.abs(score.x) < 2.0]
+    slope = np.polyfit(x, score.values[-1][np.abs(score.x) < 2.0], 1)[0]
+    assert abs(slope + 0.5) < 0.03
 
 
 def test_a_grid_that_does_not_cover_the_times():

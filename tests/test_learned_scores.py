@@ -275,7 +275,7 @@ def test_network_files(tmp_path):
 
 
 def test_a_file_refuses_another_network(tmp_path):
-    """The network's hash is recorded; with another, or without its file, nothing is resumed."""
+    """The network's hash is recorded: another is refused; without its file the run has its own."""
     weights = NETWORK.save(tmp_path / "net.npz")
     process = fr.reverse(VP, fr.NeuralScore.load(weights))
     run = fr.simulate(process, fr.Gaussian(), out=tmp_path / "a.h5", shard_size=512, **RUN)
@@ -285,8 +285,9 @@ def test_a_file_refuses_another_network(tmp_path):
         file["fastrev/shards"][2] = 0
     moved = tmp_path / "moved.npz"
     weights.rename(moved)
-    with pytest.raises(fr.InputError, match="cannot be read"):
-        fr.resume(run.path)
+    alone = fr.open(run.path)
+    np.testing.assert_array_equal(alone.trace(3)[-1, 0], whole[-1, 3])
+    assert "net.npz" in repr(alone) and "fastrev network" not in repr(alone)
     other = fr.NeuralScore(layers([4, 24, 24, 4], seed=6), process=VP, form="noise")
     other.save(weights)
     with pytest.raises(fr.InputError, match="not the network that this run began with"):
@@ -409,6 +410,29 @@ def test_sessions_and_torch_modules():
     assert content_hash(module) != first
 
 
+def test_functions_that_name_torch(tmp_path):
+    """torch itself, as a global of a callable, has a `detach` and is no tensor."""
+    torch = pytest.importorskip("torch")
+    globals()["torch"] = torch
+
+    class Module(torch.nn.Module):
+        def forward(self, x, t):
+            return torch.cat([-x[:, :1], -x[:, 1:]], dim=1)
+
+    try:
+        for score in (
+            fr.BatchedScore(Module()),
+            fr.BatchedScore(lambda x, t: -torch.as_tensor(x).numpy()),
+        ):
+            process = fr.reverse(VP, score)
+            options = {"n": 100, "dim": 2, "time": (1, 0.1), "steps": 50, "seed": 1}
+            run = fr.simulate(process, fr.Gaussian(), out=tmp_path / "a.h5", **options)
+            assert abs(run.x.std() - 1.0) < 0.2
+            run.path.unlink()
+    finally:
+        del globals()["torch"]
+
+
 def test_a_module_is_known_by_the_code_of_its_parts():
     """Equal weights, another forward in a child, or another number kept beside them."""
     torch = pytest.importorskip("torch")
@@ -463,9 +487,22 @@ def test_networks_of_torch(tmp_path):
         (nn.Sequential(nn.Linear(3, 8), nn.Hardtanh(), nn.Linear(8, 3)), "one activation"),
         (nn.Sequential(nn.Linear(3, 8), nn.GELU("tanh"), nn.Linear(8, 3)), "approximate"),
         (nn.Sequential(nn.Linear(5, 8), nn.GELU(), nn.Linear(8, 3)), "outputs differ"),
+        (nn.ModuleList([nn.Linear(3, 8), nn.GELU(), nn.Linear(8, 3)]), "takes a Sequential"),
+        (
+            nn.Sequential(
+                *(nn.Linear(3, 8), nn.Softplus()),
+                *(nn.Linear(8, 8), nn.Softplus(beta=2.0), nn.Linear(8, 3)),
+            ),
+            "Softplus",
+        ),
+        (nn.Sequential(nn.Linear(3, 8), nn.Softplus(1, 2.0), nn.Linear(8, 3)), "threshold"),
     ):
         with pytest.raises(fr.InputError, match=message):
             fr.NeuralScore.from_torch(bad)
+    act = nn.GELU()  # one object between all layers is many activations
+    shared = nn.Sequential(module[0], act, module[2], act, module[4])
+    again = fr.NeuralScore.from_torch(shared, form="noise", process=VP)
+    assert again.sha256 == score.sha256
 
 
 BAD_NETWORKS = {
@@ -500,6 +537,24 @@ BAD_NETWORKS = {
         r"K weights that sum to 1 and centres \(K, 2\), got \(2,\) that sum to 1.1",
     ),
     "spread": (lambda: fr.NeuralScore(layers([2, 3, 2]), form="gaussian"), "needs mean and std"),
+    "spreads": (
+        lambda: fr.NeuralScore(
+            layers([2, 3, 2]), form="gaussian", spread=Spread([0, 1], np.zeros((2, 2)), [1.0])
+        ),
+        "2 times, 2 and 1",
+    ),
+    "falling": (
+        lambda: fr.NeuralScore(
+            layers([2, 3, 2]), form="gaussian", spread=Spread([1, 0], np.zeros((2, 2)), [1, 1])
+        ),
+        "increasing times",
+    ),
+    "layer": (lambda: fr.NeuralScore([np.ones((3, 3))[0]]), r"layers\[0\] must be \(weight, bias"),
+    "basis": (
+        lambda: fr.NeuralScore(layers([2, 3, 2]), basis=np.eye(2)),
+        "basis belongs to form 'gaussian', got form 'score'",
+    ),
+    "place": (lambda: NETWORK.save("absent/net.npz"), "there is no directory absent"),
     "suffix": (lambda: NETWORK.save("net.pkl"), "must end in .npz or .safetensors"),
     "absent": (lambda: fr.NeuralScore.load("absent.npz"), "absent.npz cannot be read"),
     "dim": (
@@ -544,7 +599,8 @@ def test_points_from_files(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["group/points"] = points
     run = fr.simulate(fr.Brownian(1.0), points, steps=3, out=tmp_path / "run.h5", dtype="float64")
-    for name in ("a.npy", "a.csv", "a.h5", "a.h5:/group/points"):
+    (tmp_path / "b.csv").write_text((tmp_path / "a.csv").read_text()[15:], "utf-8-sig")
+    for name in ("a.npy", "a.csv", "b.csv", "a.h5", "a.h5:/group/points"):
         np.testing.assert_array_equal(fr.Empirical(f"{tmp_path}/{name}").points, points)
     np.testing.assert_array_equal(fr.Empirical(run.path).points, run.x)
 
@@ -554,6 +610,7 @@ BAD_POINTS = {
     "b.csv": ("1,2\n3\n", "line 2: 1 numbers, 2 before"),
     "c.csv": ("", "holds no numbers"),
     "d.csv": ("1,2\n3,nan\n", r"must be finite, got nan at index \(1, 1\)"),
+    "f.csv": ("x,y\n1;2\n3;4\n", "line 2, column 1: '1;2' is not a number"),
     "e.txt": ("1,2\n", "must be a .npy, .csv or HDF5 file"),
 }
 

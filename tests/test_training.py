@@ -95,6 +95,7 @@ def test_bad_requests(tmp_path):
         (lambda: fr.learn.train(VP, "absent.npy"), "absent.npy cannot be read"),
         (lambda: fr.learn.train(VP, good, hiden=[8]), "did you mean 'hidden'"),
         (lambda: fr.learn.train(VP, good, activation="silo"), "did you mean 'silu'"),
+        (lambda: fr.learn.train(VP, good, time=fr.TimeGrid([0, 1])), "two noise levels or more"),
         (lambda: fr.learn.train(VP, good, time=(0, 2)), "time must lie between 0 and 1"),
         (lambda: fr.learn.train(VP, np.repeat(good, 2), centres=101), "at most the 100 different"),
         (lambda: fr.learn.train(fr.SDE(no_score, 1.0), good, centres=2), "centres must be 1 where"),
@@ -106,6 +107,93 @@ def test_bad_requests(tmp_path):
 
 def no_score(x, t, p):
     return 0.0 * x
+
+
+def still(x, t, p):
+    return 0.0 * x[0], 0.0 * x[1]
+
+
+def test_what_has_no_score_is_not_learned():
+    """Of one Wiener process in a plane, and of data that the process has forgotten."""
+    pytest.importorskip("torch")
+    one = fr.SDE(still, [[0.1], [0.3]], noise="matrix", dim=2)
+    with pytest.raises(fr.InputError, match="singular"):
+        fr.learn.train(one, fr.Gaussian([0.0, 1.0]), particles=100, **SMALL)
+    with pytest.raises(fr.InputError, match="something is left of the data; at t = 4"):
+        data = fr.Gaussian().sample(100, seed=1)
+        fr.learn.train(fr.OrnsteinUhlenbeck(1.0, 1.0), data, time=(0, 100), **SMALL)
+
+
+def test_torch_is_left_as_it_was():
+    """Its seed is the caller's, and so is the dtype of what the caller makes."""
+    torch = pytest.importorskip("torch")
+    data = fr.Gaussian().sample(200, seed=1)
+    torch.manual_seed(11)
+    wanted = torch.rand(3)
+    torch.manual_seed(11)
+    first = fr.learn.train(VP, data, **(SMALL | {"iterations": 5}))
+    assert torch.equal(torch.rand(3), wanted)
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = fr.learn.train(VP, data, **(SMALL | {"iterations": 5}))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    weights = again.layers[0].weight
+    assert weights.std() == pytest.approx(first.layers[0].weight.std(), rel=0.3)
+
+
+def test_runs_that_teach_begin_at_zero():
+    """Where times begin later, p0 is still the law at t = 0."""
+    pytest.importorskip("torch")
+    still = fr.SDE(no_score, 1.0)
+    options = {"iterations": 1, "hidden": [8], "features": 4}
+    score = fr.learn.train(still, fr.Gaussian(0.0, 0.1), time=(0.5, 1.0), **options)
+    times, means, stds = score.spread
+    other = fr.learn.train(still, fr.Gaussian(0.0, 0.1), time=(0.5, 1.0), seed=1, **options)
+    assert not np.array_equal(other.spread.means, means)
+    np.testing.assert_allclose(times[[0, -1]], [0.5, 1.0])
+    np.testing.assert_allclose(stds, np.sqrt(0.01 + times), rtol=0.02)
+    graded = fr.TimeGrid.power(1.0, 1e-2, 60, rho=3)
+    score = fr.learn.train(still, fr.Gaussian(0.0, 0.1), time=graded, **options)
+    assert abs(score.spread.stds[0] - np.sqrt(0.02)) < 0.003
+    backward = fr.reverse(still, score)
+    fr.simulate(backward, fr.Gaussian(), n=10, time=(1.0, 0.02), steps=5)
+    for time, t in (((1.2, 0.5), 1.2), ((1.0, 1e-3), 0.005)):
+        with pytest.raises(fr.InputError, match=rf"trained for t from 0.01 to 1; .* t = {t}"):
+            fr.simulate(backward, fr.Gaussian(), n=10, time=fr.TimeGrid([*time, 0.0]) if
+                        t == 1.2 else fr.TimeGrid([1.0, 0.005, 0.001]))  # fmt: skip
+
+
+def test_a_network_tells_of_times_it_was_not_trained_for():
+    """Up to T without being told otherwise; beyond, what it corrects is not known."""
+    pytest.importorskip("torch")
+    data = fr.Gaussian().sample(200, seed=1)
+    score = fr.learn.train(fr.VP(T=2.0), data, **(SMALL | {"iterations": 2}))
+    start = {"n": 10, "steps": 5, "dtype": "float64"}
+    fr.simulate(fr.reverse(fr.VP(T=2.0), score), fr.Gaussian(), time=(2.0, 0.1), **start)
+    score = fr.learn.train(fr.VE(), data, time=(0.1, 0.5), **(SMALL | {"iterations": 2}))
+    fr.simulate(fr.reverse(fr.VE(), score), fr.Gaussian(), time=(0.5, 0.1), **start)
+    for first, grid in ((0.9, (0.9, 0.1)), (0.05, (0.5, 0.05, 0.02))):
+        with pytest.warns(RuntimeWarning, match=f"not trained for t = {first}"):
+            fr.simulate(fr.reverse(fr.VE(), score), fr.Gaussian(), n=10, time=fr.TimeGrid(grid))
+
+
+def test_data_far_from_their_mean_are_told_apart():
+    """Of an outlier the score is that of the points beside it: large logits do not cancel."""
+    pytest.importorskip("torch")
+    near = fr.Gaussian([0.0] * 4, 0.05).sample(50, seed=1)
+    points = np.concatenate([near + 300.0, near - 300.0])
+    source = Denoising(VP, points, np.array([0.02]))
+    batch, own = source.batch(500, (2, 0)), source.options
+    scale, _, variance = (float(v[0]) for v in VP.transition(source.times))
+    whole = np.mean(scale**2 * own["std"] ** 2)
+    std = np.sqrt(scale**2 * own["std"] ** 2 + variance)
+    y = batch.z * np.sqrt(whole + variance)
+    gain = whole / ((whole + variance) * np.sqrt(variance))
+    found = (gain * batch.target - y / std**2) @ own["basis"].T
+    x = scale * own["mean"] + y @ own["basis"].T
+    wanted = VP.marginal(fr.Empirical(points), 0.02).score(x)
+    np.testing.assert_allclose(found, wanted, atol=0.02 / np.sqrt(variance))
 
 
 def test_constant_columns_are_told():

@@ -116,11 +116,10 @@ def _describe(thing: Any, name: str, text: Text) -> dict[str, Any]:
 
 
 def _describe_network(network: NeuralScore, name: str, text: Text) -> dict[str, Any]:
-    """A network: its file and hash, or, where it never was in one, its arrays."""
-    if network.path is not None:
-        return {"kind": "neural", "path": str(network.path), "sha256": network.sha256}
+    """A network: its arrays and hash, and the file that it was in, if any."""
     text.arrays |= {f"{name}.{key}": array for key, array in network.arrays().items()}
-    return {"kind": "neural", "header": network.header(), "sha256": network.sha256}
+    table = {"kind": "neural", "header": network.header(), "sha256": network.sha256}
+    return table if network.path is None else table | {"path": str(network.path)}
 
 
 def _describe_function(function: Callable[..., Any]) -> dict[str, str]:

@@ -1,13 +1,16 @@
 """A score on a grid from the snapshots of a forward run."""
 
+import tomllib
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastrev.engine.objects import build_object
 from fastrev.engine.run import Run, open_run
 from fastrev.model import check, grid
+from fastrev.model.boundary import BOUNDARIES
 from fastrev.model.check import Array, InputError
 
 _FEWEST = 10.0
@@ -40,7 +43,10 @@ class GridScore(grid.GridScore):
 
         The score is that of p_t smoothed by the kernel: variances grow by bandwidth^2.  Where
         fewer than ten particles lie within a bandwidth it goes on linearly.  Between frames it is
-        linear in time: keep some forty.  Raises InputError.
+        linear in time: keep some forty.  At walls the estimate goes on as the law itself would:
+        mirrored where they reflect, with the other sign where they absorb, repeated where they are
+        periodic (Silverman, section 2.10); of a run that absorbs it is the law of those that are
+        left.  Raises InputError.
         """
         run = run if isinstance(run, Run) else open_run(run)
         if run.dim > 2 or len(run.times) == 0 or run.n < 2:
@@ -55,10 +61,11 @@ class GridScore(grid.GridScore):
         if bandwidth is not None:
             bandwidth = np.full(run.dim, check.positive("bandwidth", bandwidth))
         order = np.argsort(run.times)
-        frames = [(run.times[f], np.asarray(run.frames[f], np.float64)) for f in order]
+        walls = _walls_of(run)
+        frames = [(run.times[f], _present(run, f, walls)) for f in order]
         if not all(np.isfinite(x).all() for _, x in frames):
             raise InputError("from_run needs frames in which every particle is finite")
-        wide = [(t, x) for t, x in frames if np.all(np.ptp(x, axis=0) > 0.0)]
+        wide = [(t, x) for t, x in frames if len(x) > 1 and np.all(np.ptp(x, axis=0) > 0.0)]
         if not wide:
             raise InputError("from_run needs a frame in which particles differ")
         if len(wide) < _FEW:
@@ -68,8 +75,16 @@ class GridScore(grid.GridScore):
                 RuntimeWarning,
                 stacklevel=2,
             )
-        axes = [_axis([x[:, j] for _, x in wide], points) for j in range(run.dim)]
-        values = [_score(x, axes, _widths(x, bandwidth)) for _, x in wide]
+        columns = [[x[:, j] for _, x in wide] for j in range(run.dim)]
+        axes = [_axis(columns[j], points, walls[j]) for j in range(run.dim)]
+        if bandwidth is not None and any(bandwidth[0] < 0.5 * (a[1] - a[0]) for a in axes):
+            warnings.warn(
+                f"from_run: bandwidth {bandwidth[0]:g} is less than half of what lies between the "
+                "grid's points, which is taken instead; ask for more points",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        values = [_score(x, axes, _widths(x, bandwidth), walls) for _, x in wide]
         times, stacked = np.array([t for t, _ in wide]), np.array(values)
         if run.dim == 1:
             return cls(times, axes[0], stacked[..., 0], None, interpolation)
@@ -80,11 +95,38 @@ _ENOUGH = 100_000
 """Particles that tell a quartile."""
 
 
-def _axis(columns: list[Array], points: int) -> Array:
-    """Even points over all that was seen, and a tenth more."""
+class _Walls(NamedTuple):
+    """Those of one coordinate; kind "" where there are none."""
+
+    kind: str
+    low: float
+    high: float
+
+
+def _walls_of(run: Run) -> list[_Walls]:
+    """The walls of a run's coordinates."""
+    table = tomllib.loads(run.toml).get("boundary")
+    if table is None:
+        return [_Walls("", -np.inf, np.inf)] * run.dim
+    boundary = build_object(table, "boundary", BOUNDARIES, {})
+    return [_Walls(boundary.kind, *ends) for ends in zip(*boundary.walls(run.dim), strict=True)]
+
+
+def _present(run: Run, frame: int, walls: list[_Walls]) -> Array:
+    """The particles of a frame that no wall has absorbed."""
+    x = np.asarray(run.frames[frame], np.float64)
+    if walls[0].kind != "absorb":
+        return x
+    return np.asarray(x[np.asarray(run.first_passage) > run.times[frame]])
+
+
+def _axis(columns: list[Array], points: int, walls: _Walls) -> Array:
+    """Even points over all that was seen, and a tenth more, but not beyond walls."""
     low, high = min(c.min() for c in columns), max(c.max() for c in columns)
     margin = 0.05 * (high - low)
-    return np.linspace(low - margin, high + margin, points)
+    if walls.kind == "periodic":
+        return np.linspace(walls.low, walls.high, points)
+    return np.linspace(max(low - margin, walls.low), min(high + margin, walls.high), points)
 
 
 def _widths(x: Array, bandwidth: Array | None) -> Array:
@@ -96,7 +138,7 @@ def _widths(x: Array, bandwidth: Array | None) -> Array:
     return np.asarray(0.9 * spread * len(x) ** (-1.0 / (4 + x.shape[1])))
 
 
-def _score(x: Array, axes: list[Array], widths: Array) -> Array:
+def _score(x: Array, axes: list[Array], widths: Array, walls: list[_Walls]) -> Array:
     """grad log of the kernel density estimate at the axes' points, (X, 1) or (X, Y, 2)."""
     from scipy import ndimage
 
@@ -106,18 +148,64 @@ def _score(x: Array, axes: list[Array], widths: Array) -> Array:
     flat = np.ravel_multi_index([c.astype(np.int64) for c in cells], sizes)
     counts = np.bincount(flat, minlength=int(np.prod(sizes))).reshape(sizes).astype(np.float64)
     sigma = np.maximum(widths / steps, 0.5)  # narrower than half a cell the grid cannot show
+    beyond = np.ceil(_TRUNCATE * sigma).astype(np.int64) + 1
+    for k, axis in enumerate(axes):
+        counts = _continued_at_walls(counts, k, axis, walls[k], beyond[k])
+    inside = tuple(slice(b, b + size) for b, size in zip(beyond, sizes, strict=True))
 
     def smoothed(orders: Any) -> Array:
-        return np.asarray(
-            ndimage.gaussian_filter(counts, sigma, orders, mode="constant", truncate=6.0)
-        )
+        options: Any = {"mode": "constant", "truncate": _TRUNCATE}
+        return np.asarray(ndimage.gaussian_filter(counts, sigma, orders, **options)[inside])
 
     density = smoothed(0)
     good = density * np.prod(2.0 * sigma) > _FEWEST
     parts = []
     for k, axis in enumerate(axes):
         orders = [int(j == k) for j in range(len(axes))]
-        slope = smoothed(orders) / steps[k]
+        slope = smoothed(orders) / (steps[k] * _slope_of_a_ramp(float(sigma[k])))
         score = np.where(good, slope / np.where(good, density, 1.0), np.nan)
         parts.append(grid.continued(score, axis, k))
     return np.stack(parts, axis=-1)
+
+
+_TRUNCATE = 6.0
+"""Standard deviations that a kernel reaches."""
+
+
+def _slope_of_a_ramp(sigma: float) -> float:
+    """What the kernel's derivative, known at whole cells alone, finds where it is 1."""
+    from scipy import ndimage
+
+    ramp = np.arange(-50.0 - 8.0 * sigma, 51.0 + 8.0 * sigma)
+    slopes = ndimage.gaussian_filter1d(ramp, sigma, order=1, truncate=_TRUNCATE)
+    return float(slopes[len(slopes) // 2])
+
+
+def _continued_at_walls(counts: Array, k: int, axis: Array, walls: _Walls, beyond: int) -> Array:
+    """Counts with so many more cells at both ends of axis k: images at walls, else nothing.
+
+    A cell at a wall is cut in half by it: of images it has the other half.
+    """
+    sides = [(beyond, 0), (0, beyond)]
+    ends = [(0, axis[0] <= walls.low), (-1, axis[-1] >= walls.high)]
+    counts = np.moveaxis(counts, k, 0).copy()
+    if walls.kind == "periodic":
+        counts[0] += counts[-1]
+        counts = np.pad(counts[:-1], _along(counts, (beyond, beyond + 1)), mode="wrap")
+        return np.moveaxis(counts, 0, k)
+    for end, at_wall in ends:
+        if at_wall:
+            counts[end] *= 2.0 if walls.kind == "reflect" else 0.0
+    for side, (_, at_wall) in zip(sides, ends, strict=True):
+        if not at_wall:
+            counts = np.pad(counts, _along(counts, side))
+        elif walls.kind == "reflect":
+            counts = np.pad(counts, _along(counts, side), mode="reflect")
+        else:
+            counts = np.pad(counts, _along(counts, side), mode="reflect", reflect_type="odd")
+    return np.moveaxis(counts, 0, k)
+
+
+def _along(counts: Array, side: tuple[int, int]) -> list[tuple[int, int]]:
+    """Of np.pad: along the first axis alone."""
+    return [side] + [(0, 0)] * (counts.ndim - 1)

@@ -107,9 +107,9 @@ def _own_function(kind: Resolved, options: dict[str, Any]) -> Any:
 
 def _network(table: _Network, arrays: Mapping[str, NDArray[Any]]) -> NeuralScore:
     """A network from its file, or from the arrays that a run's file keeps; it must be the same."""
-    if (table.path is None) == (table.header is None):
+    if table.path is None and table.header is None:
         raise InputError("score: kind 'neural' needs a path, the network's file")
-    if table.path is not None:
+    if table.path is not None and (table.header is None or Path(table.path).exists()):
         network = NeuralScore.load(table.path)
     else:
         prefix = "score."

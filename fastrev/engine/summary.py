@@ -86,7 +86,7 @@ def _particles(run: dict[str, Any]) -> int:
 
 def _one_line(table: dict[str, Any]) -> str:
     """A table as `Kind(name=value, ...)`."""
-    parts = (f"{key}={_short(value)}" for key, value in table.items() if key != "kind")
+    parts = (f"{k}={_short(v)}" for k, v in table.items() if k not in ("kind", "header"))
     return f"{table.get('kind', '')}({', '.join(parts)})"
 
 

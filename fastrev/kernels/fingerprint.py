@@ -128,7 +128,7 @@ def _pieces(value: Any, seen: dict[int, int], attributes: set[str]) -> Iterator[
         yield f"namedtuple:{value._fields}".encode()
     elif (isinstance(value, types.ModuleType) or callable(value)) and _from_library(value):
         yield f"{_home(value)}.{getattr(value, '__qualname__', value)!s}".encode()
-    elif _package_of(value) or hasattr(value, "detach") or _is_network(value):
+    elif _package_of(value) or _is_tensor(value) or _is_network(value):
         yield from _foreign_pieces(value, seen, attributes)
     elif isinstance(value, types.ModuleType | type):
         yield from _attribute_pieces(value, seen, attributes)
@@ -140,7 +140,12 @@ def _package_of(value: Any) -> str:
     """Which of _PACKAGES a module, or what a module defines, is from; "" for none."""
     name = value.__name__ if isinstance(value, types.ModuleType) else _home(value)
     package = name.partition(".")[0]
-    return package if package in _PACKAGES and not hasattr(value, "detach") else ""
+    return package if package in _PACKAGES and not _is_tensor(value) else ""
+
+
+def _is_tensor(value: Any) -> bool:
+    """Whether it is a tensor: torch itself and its classes have a `detach` too."""
+    return hasattr(value, "detach") and not isinstance(value, types.ModuleType | type)
 
 
 def _is_network(value: Any) -> bool:
@@ -172,7 +177,7 @@ def _foreign_pieces(value: Any, seen: dict[int, int], attributes: set[str]) -> I
                 yield repr(_plain_attributes(part)).encode()
                 yield from _pieces(kind.forward, seen, attributes)
         yield from _pieces(sorted(value.state_dict().items()), seen, attributes)
-    elif hasattr(value, "detach") and not isinstance(value, type):
+    elif _is_tensor(value):
         yield from _pieces(value.detach().cpu().numpy(), seen, attributes)
     else:
         yield f"{_version(value)}: {getattr(value, '__name__', value)!s}".encode()

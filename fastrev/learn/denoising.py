@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 
 class _Reference(NamedTuple):
-    """Data points along the axes as tensors: (d, N), (N, d), half norms (N,)."""
+    """Data points along the axes as tensors: (d, N), (N, d) in float32, half norms (N,)."""
 
     transposed: Any
     points: Any
@@ -90,6 +90,12 @@ class Denoising:
     def _transition(self) -> tuple[Array, Array]:
         """Scale and variance at the levels, (S, 1)."""
         scale, _, variance = self.process.transition(self.times)
+        gone = scale**2 < np.finfo(np.float32).tiny * variance
+        if gone.any():
+            raise InputError(
+                "train: time must end where something is left of the data; at t = "
+                f"{self.times[np.argmax(gone)]:g} their scale is {scale[np.argmax(gone)]:.3g}"
+            )
         return scale[:, None], variance[:, None]
 
     @functools.cached_property
@@ -107,7 +113,8 @@ class Denoising:
 
     def _reference(self, who: Any) -> _Reference:
         points = self._modes[who]
-        return _Reference(_tensor(points.T), _tensor(points), _tensor(0.5 * (points**2).sum(1)))
+        single = _tensor(points).float()
+        return _Reference(_tensor(points.T), single, _tensor(0.5 * (points**2).sum(1)))
 
     def clock(self, count: int) -> Clock:
         """Polynomials of the noise level."""
@@ -153,9 +160,10 @@ _REFERENCE = 4096
 
 
 def _tensor(values: Array) -> Any:
+    """In double precision."""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(values, np.float32))
+    return torch.from_numpy(np.ascontiguousarray(values, np.float64))
 
 
 def _expected(y: Array, scale: Array, variance: Array, reference: _Reference) -> Array:
@@ -165,7 +173,9 @@ def _expected(y: Array, scale: Array, variance: Array, reference: _Reference) ->
     with torch.inference_mode():
         falloff = _tensor(-(scale**2) / variance) * reference.half_norms
         pulled = _tensor(y * (scale / variance))
-        shares = torch.softmax(torch.addmm(falloff, pulled, reference.transposed), dim=1)
+        logits = torch.addmm(falloff, pulled, reference.transposed)
+        logits -= logits.amax(dim=1, keepdim=True)  # large ones cancel here, so not in float32
+        shares = torch.softmax(logits.float(), dim=1)
         return np.asarray((shares @ reference.points).numpy(), np.float64)
 
 
@@ -173,8 +183,9 @@ def _expected(y: Array, scale: Array, variance: Array, reference: _Reference) ->
 class OneStep:
     """Pairs of consecutive frames of the engine's own forward runs, for any process.
 
-    p0 the law of x_0; times (S + 1,) from 0 on, the grid of the runs; particles of each run.
-    A run is used for `reuse` batches, then there is another of the next seed.
+    p0 the law of x_0; times (S + 1,) from 0 on, the grid of the runs; particles of each run;
+    first: the step of the grid from which on pairs are taken.  A run is used for `reuse` batches,
+    then there is another, of a seed made of `seed` and its number.
     """
 
     process: Any
@@ -182,6 +193,8 @@ class OneStep:
     times: Array
     dim: int
     particles: int
+    first: int = 0
+    seed: int = 0
     reuse: int = 500
 
     def __post_init__(self) -> None:
@@ -196,7 +209,7 @@ class OneStep:
                 "no score"
             )
         stds[0] = max(stds[0], stds[1])
-        self.spread = Spread(self.times, frames.mean(axis=1, dtype=np.float64), stds)
+        self.means, self.stds = frames.mean(axis=1, dtype=np.float64), stds
 
     @property
     def levels(self) -> Array:
@@ -206,11 +219,13 @@ class OneStep:
     @property
     def options(self) -> dict[str, Any]:
         """Of `NeuralScore`."""
-        return {"form": "gaussian", "spread": self.spread}
+        taught = slice(self.first, None)
+        spread = Spread(self.times[taught], self.means[taught], self.stds[taught])
+        return {"form": "gaussian", "spread": spread}
 
     def clock(self, count: int) -> Clock:
         """Polynomials of t."""
-        return Clock("t", count, float(self.times[0]), float(self.times[-1]))
+        return Clock("t", count, float(self.times[self.first]), float(self.times[-1]))
 
     def _run(self, number: int) -> Array:
         """Frames (S + 1, N, d) of the run of that number."""
@@ -218,9 +233,10 @@ class OneStep:
         from fastrev.model.timegrid import TimeGrid
 
         if number != self._number:
+            seed = np.random.SeedSequence((self.seed, number)).generate_state(1, np.uint64)
             run = simulate(
                 self.process, self.p0, n=self.particles, time=TimeGrid(self.times), dim=self.dim,
-                seed=number, frames={"every": 1}, progress=False,
+                seed=int(seed[0] >> 1), frames={"every": 1}, progress=False,
             )  # fmt: skip
             self._frames, self._number = np.asarray(run.frames), number
             self._pairs = {}
@@ -242,7 +258,7 @@ class OneStep:
         rng = np.random.default_rng(seed)
         self._run(seed[1] // self.reuse)
         count = len(self.times) - 1
-        chosen = np.sort(rng.integers(count, size=max(1, size // _TOGETHER)))
+        chosen = np.sort(rng.integers(self.first, count, size=max(1, size // _TOGETHER)))
         x, target = [], []
         for k in chosen:
             every, wanted = self._targets(int(k))
@@ -250,8 +266,8 @@ class OneStep:
             x.append(every[who])
             target.append(wanted[who])
         rows = np.repeat(chosen + 1, _TOGETHER)
-        std = self.spread.stds[rows][:, None]
-        z = (np.concatenate(x) - self.spread.means[rows]) / std
+        std = self.stds[rows][:, None]
+        z = (np.concatenate(x) - self.means[rows]) / std
         return Batch(z, rows - 1, np.concatenate(target) * std + z)
 
 
@@ -264,12 +280,16 @@ def _solved(diffusion: Kernel, x: Array, t: float, moved: Array) -> Array:
     g = evaluated(diffusion, x, t)
     if g.ndim == 1:
         g = g[:, None]
+    a = g**2 if g.ndim == 2 else g @ g.swapaxes(1, 2)
     if g.ndim == 2:
-        return moved / g**2
-    a = g @ g.swapaxes(1, 2)
-    try:
-        return np.asarray(np.linalg.solve(a, moved[..., None])[..., 0])
-    except np.linalg.LinAlgError:
+        singular = np.any(a == 0.0)
+    else:
+        sizes = np.linalg.eigvalsh(a)
+        singular = np.any(sizes[:, 0] <= 1e-12 * sizes[:, -1])
+    if singular:
         raise InputError(
             "train: G G^T is singular: the one-step transition has no density, and so no score"
-        ) from None
+        )
+    if g.ndim == 2:
+        return moved / a
+    return np.asarray(np.linalg.solve(a, moved[..., None])[..., 0])

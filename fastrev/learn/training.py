@@ -71,7 +71,8 @@ def train(
                 single steps of the engine's own forward runs: see `learn/denoising.py`
     data        points of p_0, (N, d) or (N,), or their .npy, .csv or HDF5 file; or a distribution
     time        the grid along which noise levels are drawn: a TimeGrid, or (t0, t1); None for 1,000
-                equal steps up to 1, or T, where transitions are Gaussian, else 100
+                equal steps where transitions are Gaussian, else 100, up to T, or 1 where there is
+                no T.  Reverse runs must begin and end within it
     checkpoint  a file: written every half minute and at the end, and gone on from where it is
                 there; the result is the one of a training that was never interrupted
     progress    True or False; None shows a bar on a terminal
@@ -96,7 +97,7 @@ def _source(process: Any, data: Any, time: Any, options: TrainOptions) -> Denois
         if gaussian:
             data = data.sample(options.particles, seed=options.seed)
         else:
-            return OneStep(process, data, times, process.dim or data.dim or 1, options.particles)
+            return _one_step(process, data, times, process.dim or data.dim or 1, options)
     points = _points(data.points if isinstance(data, Empirical) else data)
     if gaussian:
         different = len(np.unique(points, axis=0)) if options.centres > 1 else 1
@@ -105,12 +106,24 @@ def _source(process: Any, data: Any, time: Any, options: TrainOptions) -> Denois
                 f"train: centres must be at most the {different} different points of the data, "
                 f"got {options.centres}"
             )
-        return Denoising(process, points, times[times > 0.0], options.centres)
+        levels = times[times > 0.0]
+        if len(levels) < 2:
+            raise InputError(f"train: time must have two noise levels or more, got t = {levels}")
+        return Denoising(process, points, levels, options.centres)
     if options.centres > 1:
         raise InputError(
             f"train: centres must be 1 where transitions are not Gaussian, got {options.centres}"
         )
-    return OneStep(process, Empirical(points), times, points.shape[1], options.particles)
+    return _one_step(process, Empirical(points), times, points.shape[1], options)
+
+
+def _one_step(
+    process: Any, p0: Distribution, times: Array, dim: int, options: TrainOptions
+) -> OneStep:
+    """Runs begin where the data are, at t = 0, by steps like the first of the grid."""
+    first = min(math.ceil(times[0] / (times[1] - times[0]) - 1e-9), len(times))
+    grid = np.concatenate([np.linspace(0.0, times[0], first + 1)[:-1], times])
+    return OneStep(process, p0, grid, dim, options.particles, first, options.seed)
 
 
 def _times(process: Any, time: Any, steps: int) -> Array:
@@ -118,7 +131,8 @@ def _times(process: Any, time: Any, steps: int) -> Array:
     if isinstance(time, TimeGrid):
         times = np.sort(time.times)
     else:
-        ends = (0.0, min(1.0, process.horizon)) if time is None else time
+        last = process.horizon if math.isfinite(process.horizon) else 1.0
+        ends = (0.0, last) if time is None else time
         ends = check.finite_array("train: time", ends, ndim=(1,))
         if len(ends) != 2:
             raise InputError(f"train: time must be a TimeGrid or (t0, t1), got {time!r}")
@@ -178,10 +192,11 @@ class _Trainer:
         self.path = None if checkpoint is None else Path(checkpoint)
         dim = source.points.shape[1] if isinstance(source, Denoising) else source.dim
         clock = source.clock(options.features)
-        torch.manual_seed(options.seed)
         make = (dim, options.hidden, clock, options.activation)
-        self.network = ScoreNetwork(*make, **source.options)
-        self.average = ScoreNetwork(*make, **source.options)
+        with torch.random.fork_rng(devices=[]):  # torch's own seed is the caller's
+            torch.manual_seed(options.seed)
+            self.network = ScoreNetwork(*make, **source.options).float()
+            self.average = ScoreNetwork(*make, **source.options).float()
         self.average.load_state_dict(self.network.state_dict())
         self.optimiser = torch.optim.Adam(self.network.parameters(), options.learning_rate)
         self.features = torch.tensor(clock.features(process, source.levels), dtype=torch.float32)
@@ -243,7 +258,7 @@ class _Trainer:
         for value in vars(process).values():
             if callable(value):
                 digest.update(content_hash(value).encode())
-        own = self.source.points if isinstance(self.source, Denoising) else self.source.spread.means
+        own = self.source.points if isinstance(self.source, Denoising) else self.source.means
         for array in (self.source.times, own):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()

@@ -48,13 +48,18 @@ def non_negative(field: str, value: Any) -> float:
 def finite_array(field: str, value: Any, ndim: Iterable[int]) -> Array:
     """A read-only float64 copy with one of the allowed dimensions and no NaN or infinity.
 
-    Raises InputError.
+    What a mask hides counts as NaN.  Raises InputError.
     """
     allowed = tuple(ndim)
     try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
+        given = np.asanyarray(value)
+        if given.dtype.kind == "c":
+            raise TypeError
+        array = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError):  # the last by torch, of tensors with gradients
         raise InputError(f"{field} must be an array of numbers, got {value!r}") from None
+    if isinstance(given, np.ma.MaskedArray):
+        array[np.ma.getmaskarray(given)] = np.nan
     if array.ndim not in allowed or array.size == 0:
         dims = " or ".join(f"{n}-D" for n in allowed)
         raise InputError(f"{field} must be a non-empty {dims} array, got shape {array.shape}")
@@ -73,6 +78,22 @@ def positive_array(field: str, value: Any, ndim: Iterable[int]) -> Array:
     if np.any(array <= 0.0):
         raise InputError(f"{field} must be positive, got {float(array.min())!r}")
     return array
+
+
+def even_axis(field: str, value: Any) -> Array:
+    """Even points, four or more; where they were rounded to float32, as they were before.
+
+    Raises InputError.
+    """
+    axis = finite_array(field, value, ndim=(1,))
+    even = np.linspace(axis[0], axis[-1], len(axis))
+    step = (axis[-1] - axis[0]) / max(len(axis) - 1, 1)
+    off = float(np.abs(axis - even).max())
+    rounding = min(float(np.spacing(np.float32(np.abs(axis).max()))), 1e-2 * step)
+    if len(axis) < 4 or step <= 0.0 or off > max(1e-6 * step, rounding):
+        raise InputError(f"{field} must be evenly spaced, increasing, 4 or more points")
+    even.setflags(write=False)
+    return axis if off <= 1e-6 * step else even
 
 
 def covariance(field: str, value: Any, ndim: int) -> Array:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrev.model import portable
 from fastrev.model.check import Array, InputError
@@ -30,12 +31,24 @@ class Clock:
         if not self.low < self.high:
             raise InputError(f"Clock.low must be below high, got {self.low!r} and {self.high!r}")
 
+    def _hand(self, forward: Any, times: Array) -> Array:
+        """u at these times."""
+        if self.kind == "t":
+            return times
+        scale, _, variance = forward.transition(times)
+        return np.asarray(0.5 * portable.log(variance / scale**2))
+
+    def outside(self, forward: Any, times: Array) -> NDArray[np.bool_]:
+        """Where u is beyond low or high, and polynomials stay at what they are there."""
+        if self.count == 0:
+            return np.zeros(len(times), np.bool_)
+        u = self._hand(forward, times)
+        slack = 1e-6 * (self.high - self.low)
+        return (u < self.low - slack) | (u > self.high + slack)
+
     def features(self, forward: Any, times: Array) -> Array:
         """phi at these times, (S, E)."""
-        u = times
-        if self.kind == "log-snr":
-            scale, _, variance = forward.transition(times)
-            u = 0.5 * portable.log(variance / scale**2)
+        u = self._hand(forward, times)
         if self.count == 0:
             return np.asarray(u[:, None])
         u = np.clip((2.0 * u - self.low - self.high) / (self.high - self.low), -1.0, 1.0)

@@ -78,13 +78,7 @@ class GridScore:
 
     def _axis(self, name: str) -> Array:
         """A checked axis."""
-        axis = check.finite_array(f"GridScore.{name}", getattr(self, name), ndim=(1,))
-        steps = np.diff(axis)
-        even = len(axis) >= 4 and steps.min() > 0 and np.ptp(steps) < 1e-6 * steps.mean()
-        if not even:
-            raise InputError(
-                f"GridScore.{name} must be evenly spaced, increasing, 4 or more points"
-            )
+        axis = check.even_axis(f"GridScore.{name}", getattr(self, name))
         object.__setattr__(self, name, axis)
         return axis
 
@@ -146,9 +140,9 @@ class GridScore:
         linearly.  Raises InputError.
         """
         density = check.finite_array("density", density, ndim=(2, 3))
-        axes = [check.finite_array("x", x, ndim=(1,))]
+        axes = [check.even_axis("x", x)]
         if y is not None:
-            axes.append(check.finite_array("y", y, ndim=(1,)))
+            axes.append(check.even_axis("y", y))
         wanted = (np.size(times), *(len(axis) for axis in axes))
         if density.shape != wanted:
             raise InputError(f"density must have shape {wanted}, got {density.shape}")

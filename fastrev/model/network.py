@@ -85,6 +85,11 @@ class NeuralScore:
             )
         if self.form == "gaussian":
             self._check_spread(gaussian)
+        for name in ("mean", "std", "spread", "basis", "mixture"):
+            if self.form != "gaussian" and getattr(self, name) is not None:
+                raise InputError(
+                    f"NeuralScore.{name} belongs to form 'gaussian', got form {self.form!r}"
+                )
 
     def _check_spread(self, gaussian: bool) -> None:
         if gaussian and self.mean is not None and self.std is not None:
@@ -104,6 +109,13 @@ class NeuralScore:
                 check.finite_array("NeuralScore.spread.means", self.spread.means, ndim=(2,)),
                 check.positive_array("NeuralScore.spread.stds", self.spread.stds, ndim=(1,)),
             )
+            count = len(spread.times)
+            if np.any(np.diff(spread.times) <= 0) or {count} != {len(a) for a in spread}:
+                raise InputError(
+                    "NeuralScore.spread must have increasing times, and a mean and a standard "
+                    f"deviation at each, got {count} times, {len(spread.means)} and "
+                    f"{len(spread.stds)}"
+                )
             object.__setattr__(self, "spread", spread)
             shape = spread.means.shape[1:]
         else:

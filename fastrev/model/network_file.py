@@ -37,6 +37,8 @@ def write_network(path: str | Path, header: str, arrays: Mapping[str, Array]) ->
     """Write arrays, as float32 where that loses nothing, and the header.  Raises InputError."""
     path = checked_path(path)
     plain = {name: _narrow(array) for name, array in arrays.items()}
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no directory {path.parent}")
     try:
         if path.suffix == ".safetensors":
             _safetensors()

@@ -1,12 +1,13 @@
 """The kernel of a network's score, and what of it varies by step."""
 
 import functools
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastrev.model.check import Array
+from fastrev.model.check import Array, InputError
 from fastrev.model.kernel import Kernel
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def kernel_of(network: "NeuralScore") -> Kernel:
 def _schedule(network: "NeuralScore", times: Array) -> Mapping[str, Array]:
     from fastrev.kernels.matmul import ROWS
 
+    _check_times(network, times)
     features = network.clock.features(network.process, times)
     columns = []
     for layer in network.layers:
@@ -79,6 +81,27 @@ def _schedule(network: "NeuralScore", times: Array) -> Mapping[str, Array]:
                 bias[:, :count] += features[:, e : e + 1] * layer.time[:, e]
         columns.append(bias)
     return {"bias": np.concatenate(columns, axis=1)} | _standard(network, times)
+
+
+def _check_times(network: "NeuralScore", times: Array) -> None:
+    """Within those of the spread, else an InputError; of the clock, else a warning."""
+    if network.form == "gaussian" and network.spread is not None and network.mean is None:
+        first, last = (float(t) for t in network.spread.times[[0, -1]])
+        slack = 1e-9 * max(1.0, abs(last))
+        outside = (times < first - slack) | (times > last + slack)
+        if outside.any():
+            raise InputError(
+                f"NeuralScore was trained for t from {first:g} to {last:g}; the run asks for the "
+                f"score at t = {float(times[np.argmax(outside)]):g}"
+            )
+    outside = network.clock.outside(network.process, times)
+    if outside.any():
+        warnings.warn(
+            f"NeuralScore was not trained for t = {float(times[np.argmax(outside)]):g}; what it "
+            "corrects is taken from the nearest time that it was",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _standard(network: "NeuralScore", times: Array) -> dict[str, Array]:

@@ -34,6 +34,10 @@ def checked_layers(layers: Any, features: int) -> list[Layer]:
     checked: list[Layer] = []
     for k, given in enumerate(layers):
         name = f"NeuralScore.layers[{k}]"
+        if not isinstance(given, list | tuple) or not 2 <= len(given) <= 3:
+            raise InputError(
+                f"{name} must be (weight, bias) or (weight, bias, time), got {given!r}"
+            )
         weight, bias, *rest = given
         weight = check.finite_array(f"{name}.weight", weight, ndim=(2,))
         bias = check.finite_array(f"{name}.bias", bias, ndim=(1,))

@@ -16,7 +16,8 @@ _WANTED = "Sequential(Linear, activation, ..., Linear)"
 
 def layers_of(module: Any) -> tuple[list[tuple[Array, Array, Array | None]], str]:
     """Weight, bias and time weight of each layer, and the activation.  Raises InputError."""
-    parts = list(module.children()) if hasattr(module, "children") else []
+    # of a module of one's own, children would tell nothing of how it joins them
+    parts = list(module) if type(module).__name__ == "Sequential" else []
     kinds = [type(part).__name__ for part in parts]
     if len(parts) < 3 or len(parts) % 2 == 0 or set(kinds[::2]) != {"Linear"}:
         raise InputError(f"from_torch takes a {_WANTED}, got {kinds or module!r}")
@@ -25,10 +26,11 @@ def layers_of(module: Any) -> tuple[list[tuple[Array, Array, Array | None]], str
         raise InputError(
             f"from_torch takes one activation of {', '.join(_ACTIVATIONS)}, got {sorted(between)}"
         )
-    if getattr(parts[1], "approximate", "none") != "none":
-        raise InputError("from_torch takes GELU(approximate='none')")
-    if getattr(parts[1], "beta", 1) != 1:
-        raise InputError("from_torch takes Softplus(beta=1)")
+    for part in parts[1::2]:
+        if getattr(part, "approximate", "none") != "none":
+            raise InputError("from_torch takes GELU(approximate='none')")
+        if (getattr(part, "beta", 1), getattr(part, "threshold", 20)) != (1, 20):
+            raise InputError(f"from_torch takes Softplus(beta=1, threshold=20), got {part}")
     layers: list[tuple[Array, Array, Array | None]] = []
     for part in parts[::2]:
         weight = _array(part.weight)

@@ -50,8 +50,9 @@ def read_points(path: str | Path) -> Array:
 
 def _read_csv(path: Path) -> Array:
     """Rows of numbers.  Raises InputError with the line and column of what is none."""
-    lines = path.read_text().splitlines()
+    lines = path.read_text("utf-8-sig").splitlines()  # Excel's begins with a mark
     rows: list[list[float]] = []
+    named = False
     for number, line in enumerate(lines, 1):
         fields = line.partition("#")[0].split(",")
         if not any(field.strip() for field in fields):
@@ -59,13 +60,14 @@ def _read_csv(path: Path) -> Array:
         try:
             rows.append([float(field) for field in fields])
         except ValueError:
-            if rows or any(_is_number(field) for field in fields):
+            if rows or named or any(_is_number(field) for field in fields):
                 bad = next(k for k, field in enumerate(fields) if not _is_number(field))
                 raise InputError(
                     f"points: {path}, line {number}, column {bad + 1}: {fields[bad].strip()!r} is "
                     "not a number"
                 ) from None
-            continue  # the line of names
+            named = True  # the line of names
+            continue
         if len(rows[-1]) != len(rows[0]):
             raise InputError(
                 f"points: {path}, line {number}: {len(rows[-1])} numbers, {len(rows[0])} before"

@@ -115,7 +115,8 @@ def _problem(process: Any, p0: Any, times: Any, x: Any, y: Any) -> _Problem:
         raise InputError(
             f"process must be a forward process, or one made by reverse, got {process!r}"
         )
-    edges = [_edges("x", x)] + ([] if y is None else [_edges("y", y)])
+    axes = {"x": x} if y is None else {"x": x, "y": y}
+    edges = [edges_of(check.even_axis(name, centres)) for name, centres in axes.items()]
     if process.dim not in (None, len(edges)):
         raise InputError(
             f"process has dim = {process.dim}: x alone is for one coordinate, x and y for two, "
@@ -139,15 +140,6 @@ def _problem(process: Any, p0: Any, times: Any, x: Any, y: Any) -> _Problem:
         )
     check_scalar_noise(process, float(nodes.mean()))
     return _Problem(process, p0, times, nodes, edges)
-
-
-def _edges(name: str, centres: Any) -> Array:
-    """Of cells around checked centres."""
-    centres = check.finite_array(name, centres, ndim=(1,))
-    h = np.diff(centres)
-    if len(centres) < 4 or h.min() <= 0.0 or np.ptp(h) > 1e-6 * h.mean():
-        raise InputError(f"{name} must be evenly spaced, increasing, 4 or more points")
-    return edges_of(centres)
 
 
 def _apart(one: Densities, other: Densities) -> Array:
