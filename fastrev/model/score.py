@@ -11,6 +11,7 @@ from fastrev.model.check import Array, InputError
 from fastrev.model.distribution import Distribution, agree
 from fastrev.model.distributions import Empirical
 from fastrev.model.kernel import Kernel, linear, named_params
+from fastrev.model.neighbours import centred, neighbours
 from fastrev.model.unrolled import matrix_drift
 
 if TYPE_CHECKING:
@@ -50,12 +51,13 @@ class Score:
 
 
 class _Points(NamedTuple):
-    """Params of `kernels.scores.empirical`: the data (M, d) from their centre, laid out twice."""
+    """Params of `kernels.scores.empirical`: the data from their groups' centres, laid out twice."""
 
     rows: Array
     columns: Array
     half_norms: Array
-    centre: Array
+    centres: Array
+    group: int
 
 
 _NOWHERE = 1e38
@@ -121,15 +123,15 @@ class ExactScore:
         from fastrev.kernels.matmul import ROWS, packed
         from fastrev.kernels.scores.empirical import CHUNK, empirical_score
 
-        centre = points.mean(axis=0)
-        away = points - centre
-        chunk = min(CHUNK, -(-len(away) // ROWS) * ROWS)
-        padded = np.zeros((-(-len(away) // chunk) * chunk, away.shape[1]))
-        padded[: len(away)] = away
+        count, d = points.shape
+        chunk = min(CHUNK, -(-count // ROWS) * ROWS)
+        away, centres, group = centred(points[neighbours(points, chunk)], chunk)
+        padded = np.zeros((-(-count // chunk) * chunk, d))
+        padded[:count] = away
         half_norms = np.full(len(padded), _NOWHERE)
-        half_norms[: len(away)] = 0.5 * (away**2).sum(axis=1)
-        columns = [packed(part.T) for part in padded.reshape(-1, chunk, away.shape[1])]
-        params = _Points(packed(padded), np.concatenate(columns), half_norms, centre)
+        half_norms[:count] = 0.5 * (away**2).sum(axis=1)
+        columns = [packed(part.T) for part in padded.reshape(-1, chunk, d)]
+        params = _Points(packed(padded), np.concatenate(columns), half_norms, centres, group)
         return Kernel(empirical_score, params, self._empirical_schedule, shape="tile")
 
     @property
