@@ -212,7 +212,9 @@ def train(
     if target.exists() and not overwrite:
         raise InputError(f"{target} exists; give --overwrite to replace it")
     start = time.perf_counter()
-    score = fr.learn.train(given.process, given.data, given.time, given.checkpoint, **given.options)
+    score = fr.learn.train(
+        given.process, given.data, given.time, given.checkpoint, dim=given.dim, **given.options
+    )
     score.save(target)
     seconds = time.perf_counter() - start
     console.print(f"{score}: {seconds:,.0f} s", highlight=False, markup=False, soft_wrap=True)

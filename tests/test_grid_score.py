@@ -277,3 +277,19 @@ def test_frames_of_a_run_that_do_not_make_a_score():
     run.frames[1, 3] = np.inf
     with pytest.raises(fr.InputError, match="every particle is finite"):
         fr.GridScore.from_run(run)
+
+
+def test_a_reverse_run_that_absorbs_leaves_the_absorbed_out():
+    """Its particles pass walls at falling times: those left at a time passed at earlier ones."""
+    still = fr.reverse(fr.Brownian(0.5), fr.Score(lambda x, t, p: 0.0 * x))
+    run = fr.simulate(
+        still, fr.Point(0.3), n=300_000, time=(1.0, 0.9), steps=200, frames=9, seed=1,
+        boundary=fr.Absorb(0.0, 1.0),
+    )  # fmt: skip
+    score = fr.GridScore.from_run(run, bandwidth=0.06, points=401)
+    x = np.linspace(0.02, 0.98, 49)
+    for frame, since in ((0, 0.1), (4, 0.05)):  # times increase: the last frame comes first
+        assert score.times[frame] == pytest.approx(1.0 - since)
+        wanted = with_images("Absorb", since, 0.06, x)
+        found = np.interp(x, score.x, score.values[frame])
+        assert np.all(np.abs(found - wanted) < 0.6 * np.maximum(1.0, 0.03 * np.abs(wanted)))

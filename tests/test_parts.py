@@ -123,7 +123,7 @@ def test_bad_requests(tmp_path):
         with pytest.raises(fr.InputError, match=message):
             fr.merge(given, tmp_path / "m.h5")
     assert not (tmp_path / "m.h5").exists()
-    with pytest.raises(fr.InputError, match="out must differ"):
+    with pytest.raises(fr.InputError, match="out must be another file than the parts"):
         fr.merge([one, two], two, overwrite=True)
     with pytest.raises(fr.InputError, match="is part 1 of 2 of a run; merge them first"):
         fr.extend(one, 5000, tmp_path / "m.h5", kernels={"observe.phi.kernel": square})

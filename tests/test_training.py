@@ -305,6 +305,9 @@ def test_train_and_run_by_command(tmp_path, monkeypatch):
     (tmp_path / "c.toml").write_text(TRAIN.replace("[train]", "[trian]"))
     made = CliRunner().invoke(app, ["train", str(tmp_path / "c.toml")])
     assert "did you mean 'train'" in str(made.exception)
+    (tmp_path / "d.toml").write_text(TRAIN.replace("dim = 4", "dim = 3"))
+    made = CliRunner().invoke(app, ["train", str(tmp_path / "d.toml")])
+    assert "got 3 of dim, 4 of the data" in str(made.exception)
     monkeypatch.chdir(tmp_path)
     made = CliRunner().invoke(app, ["train", "a.toml"])
     assert made.exit_code == 0, made.output
@@ -335,3 +338,16 @@ def test_without_torch_it_says_so(monkeypatch):
         pytest.raises(fr.InputError, match=r"fastrev\[learn\]"),
     ):
         fr.learn.train(VP, fr.Gaussian().sample(50, seed=1))
+
+
+@pytest.mark.parametrize("process", [fr.VP(), fr.SDE(drift=lambda x, t, p: -x, diffusion=1.0)])
+def test_laws_take_the_dimension_asked_for(process):
+    """A law of equal coordinates has none of its own; other laws and processes are held to it."""
+    pytest.importorskip("torch")
+    few = {"iterations": 2, "batch": 32, "hidden": [8], "particles": 256}
+    assert fr.learn.train(process, fr.Gaussian(), dim=3, **few).dim == 3
+    assert fr.learn.train(process, fr.Gaussian(), **few).dim == 1
+    with pytest.raises(fr.InputError, match="dim must be the same .* got 3 of dim, 2 of the data"):
+        fr.learn.train(process, fr.Gaussian([0.0, 1.0]), dim=3, **few)
+    with pytest.raises(fr.InputError, match="train: dim must be None or a whole number"):
+        fr.learn.train(process, fr.Gaussian(), dim=0, **few)

@@ -200,7 +200,7 @@ def extend(
     if not isinstance(old.x0, Distribution):
         raise InputError(f"{path} began from given states, one per particle; it cannot be extended")
     if out.exists() and out.samefile(path):
-        raise InputError("out must differ from the file itself")
+        raise InputError(f"out must be another file than {path}, which is extended")
     keep: Any = old.keep
     if isinstance(keep, range) and keep.stop == old.n:
         keep = range(keep.start, n, keep.step)

@@ -1,4 +1,4 @@
-"""A score on a grid from the snapshots of a forward run."""
+"""A score on a grid from the snapshots of a run, forward or reverse."""
 
 import tomllib
 import warnings
@@ -22,7 +22,7 @@ _FEW = 4
 
 
 class GridScore(grid.GridScore):
-    """s(x, t) on a grid; see `model/grid.py`.  `from_run` makes one from a forward run."""
+    """s(x, t) on a grid; see `model/grid.py`.  `from_run` makes one from a run."""
 
     @classmethod
     def from_run(
@@ -32,7 +32,7 @@ class GridScore(grid.GridScore):
         points: int | None = None,
         interpolation: str = "linear",
     ) -> "GridScore":
-        """The score of kernel density estimates of a forward run's frames, in 1-D or 2-D.
+        """The score of kernel density estimates of a run's frames, in 1-D or 2-D.
 
         run        a run or its file; frames of one point alone are left out
         bandwidth  standard deviation of the Gaussian kernel, in units of x; None takes
@@ -117,7 +117,9 @@ def _present(run: Run, frame: int, walls: list[_Walls]) -> Array:
     x = np.asarray(run.frames[frame], np.float64)
     if walls[0].kind != "absorb":
         return x
-    return np.asarray(x[np.asarray(run.first_passage) > run.times[frame]])
+    passed, steps = np.asarray(run.first_passage), run.specification.grid.times
+    left = passed < run.times[frame] if steps[-1] < steps[0] else passed > run.times[frame]
+    return np.asarray(x[left | np.isinf(passed)])
 
 
 def _axis(columns: list[Array], points: int, walls: _Walls) -> Array:

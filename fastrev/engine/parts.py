@@ -122,7 +122,7 @@ def merge(
     out = Path(out)
     headers = _sorted({Path(part): None for part in parts})
     if any(out.exists() and out.samefile(path) for path in headers):
-        raise InputError("out must differ from the parts")
+        raise InputError(f"out must be another file than the parts, got {out}")
     whole = _whole(headers)
     offsets, to = create(out, whole, overwrite), 0
     with Progress(whole.shape[1], 1, progress) as bar, Writer(out, whole, offsets) as writer:

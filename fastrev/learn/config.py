@@ -1,4 +1,4 @@
-"""A configuration for training: [process], [data] points, [train], and the grid of [run]."""
+"""A configuration for training: [process], [data] points, [train], grid and dim of [run]."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ class Training(NamedTuple):
     process: Any
     data: Any
     time: TimeGrid | None
+    dim: int | None
     checkpoint: str | None
     options: dict[str, Any]
     target: Path
@@ -43,12 +44,14 @@ def read_training(path: str | Path) -> Training:
             raise InputError("data needs points, a file of them, or p0, a law; one of the two")
         data = own.points or build_object(own.p0, "data.p0", DISTRIBUTIONS, {})
         process = build_object(tables["process"], "process", PROCESSES, {})
-        time = None
+        time = dim = None
         if "run" in tables:
-            time = checked(Options, tables["run"], "run.").time_grid()
+            run = checked(Options, tables["run"], "run.")
+            time, dim = run.time_grid(), run.dim
         options = dict(tables.get("train", {}))
         checkpoint = options.pop("checkpoint", None)
     except InputError as error:
         raise type(error)(f"{path}: {error}") from None
     named = tables.get("score", {}).get("path")
-    return Training(process, data, time, checkpoint, options, Path(named or f"{path.stem}.npz"))
+    target = Path(named or f"{path.stem}.npz")
+    return Training(process, data, time, dim, checkpoint, options, target)

@@ -63,6 +63,7 @@ def train(
     time: Any = None,
     checkpoint: str | Path | None = None,
     progress: bool | None = None,
+    dim: int | None = None,
     **options: Any,
 ) -> NeuralScore:
     """A network fitted to grad log p_t by denoising score matching; needs torch.
@@ -76,6 +77,7 @@ def train(
     checkpoint  a file: written every half minute and at the end, and gone on from where it is
                 there; the result is the one of a training that was never interrupted
     progress    True or False; None shows a bar on a terminal
+    dim         coordinates, where neither the data nor the process tells; one unless told
     options     hidden, activation, centres, features, iterations, batch, learning_rate, ema,
                 particles, seed: see `fr.learn.TrainOptions`
 
@@ -85,20 +87,25 @@ def train(
     check.one_of("train: activation", chosen.activation, ACTIVATIONS)
     if isinstance(process, type | Reverse) or not hasattr(process, "terms"):
         raise InputError(f"train: process must be a forward process, got {process!r}")
-    source = _source(process, data, time, chosen)
+    check.dimension("train: dim", dim)
+    source = _source(process, data, time, dim, chosen)
     _require_torch()
     return _Trainer(source, process, chosen, checkpoint).run(progress)
 
 
-def _source(process: Any, data: Any, time: Any, options: TrainOptions) -> Denoising | OneStep:
+def _source(
+    process: Any, data: Any, time: Any, dim: int | None, options: TrainOptions
+) -> Denoising | OneStep:
     gaussian = isinstance(process, tuple(GAUSSIAN.values()))
     times = _times(process, time, 1000 if gaussian else 100)
     if isinstance(data, Distribution) and not isinstance(data, Empirical):
+        asked = _dimension(dim, process, data.dim)
         if gaussian:
-            data = data.sample(options.particles, seed=options.seed)
+            data = data.sample(options.particles, seed=options.seed, dim=asked)
         else:
-            return _one_step(process, data, times, process.dim or data.dim or 1, options)
+            return _one_step(process, data, times, asked, options)
     points = _points(data.points if isinstance(data, Empirical) else data)
+    _dimension(dim, process, points.shape[1])
     if gaussian:
         different = len(np.unique(points, axis=0)) if options.centres > 1 else 1
         if options.centres > different:
@@ -115,6 +122,16 @@ def _source(process: Any, data: Any, time: Any, options: TrainOptions) -> Denois
             f"train: centres must be 1 where transitions are not Gaussian, got {options.centres}"
         )
     return _one_step(process, Empirical(points), times, points.shape[1], options)
+
+
+def _dimension(asked: int | None, process: Any, data: int | None) -> int:
+    """The number of coordinates that dim, the process and the data agree on."""
+    told = {"dim": asked, "the process": process.dim, "the data": data}
+    known = {name: d for name, d in told.items() if d is not None}
+    if len(set(known.values())) > 1:
+        found = ", ".join(f"{d} of {name}" for name, d in known.items())
+        raise InputError(f"train: dim must be the same for process and data, got {found}")
+    return next(iter(known.values()), 1)
 
 
 def _one_step(

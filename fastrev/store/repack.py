@@ -62,7 +62,7 @@ def repack(
         if not np.all(file[SHARDS][:] == 1):
             raise StoreError(f"{source} is not finished; resume it before repacking")
         if target.exists() and target.samefile(source):
-            raise StoreError("out must differ from the file itself")
+            raise StoreError(f"out must be another file than {source}, which is repacked")
         check_target(target, 0, overwrite)
         with made_beside(target) as partial, h5py.File(partial, "w") as new:
             _copy_all_but_frames(file, new)
