@@ -1,5 +1,7 @@
 """Scores on grids: interpolation against SciPy, densities, forward runs."""
 
+import warnings
+
 import h5py
 import numpy as np
 import pytest
@@ -293,3 +295,23 @@ def test_a_reverse_run_that_absorbs_leaves_the_absorbed_out():
         wanted = with_images("Absorb", since, 0.06, x)
         found = np.interp(x, score.x, score.values[frame])
         assert np.all(np.abs(found - wanted) < 0.6 * np.maximum(1.0, 0.03 * np.abs(wanted)))
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("n", [300, 100_000])
+def test_a_bandwidth_that_hides_modes_is_warned_of(n, dim):
+    """Silverman's for modes far apart; no warning for a normal or uniform law, nor one's own."""
+
+    def warned(p0, **given):
+        run = fr.simulate(fr.Brownian(0.02), p0, n=n, dim=dim, steps=20, frames=9, seed=1)
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            fr.GridScore.from_run(run, **given)
+        return [str(w.message) for w in found]
+
+    apart = fr.GaussianMixture([0.5, 0.5], [-10.0, 10.0], 0.1)
+    (text,) = warned(apart)
+    assert "Silverman's bandwidth is too wide for" in text
+    assert not warned(apart, bandwidth=0.2)
+    for near in (fr.Gaussian(), fr.Uniform(0.0, 1.0), fr.GaussianMixture([0.5, 0.5], [-1, 1], 0.7)):
+        assert not warned(near)

@@ -1,5 +1,7 @@
 """Laws and scores: against finite differences, moments and the Fokker-Planck equation."""
 
+import warnings
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -116,3 +118,26 @@ def test_a_far_start_is_forgotten_to_all_digits():
     assert mean[0] == pytest.approx(1e10 * np.exp(-30.0), rel=1e-12)
     with pytest.raises(fr.InputError, match="Linear.b must have 2 entries"):
         fr.Linear(A=-np.eye(2), b=[1.0, 2.0, 3.0], G=1.0)
+
+
+def test_a_score_of_another_process_is_warned_of():
+    """Of another kind or with other numbers; none for equal laws stated in two ways."""
+    vp, p0 = fr.VP(), fr.Gaussian()
+    others = fr.Brownian(0.5), fr.VP(0.1, 10.0), fr.OrnsteinUhlenbeck(1.0, 1.0)
+    for other in others:
+        with pytest.warns(RuntimeWarning, match=r"process is .* but the score is of VP"):
+            fr.reverse(other, vp.score(p0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for process in (
+            *others,
+            vp,
+            fr.SubVP(),
+            fr.VE(),
+            fr.Linear(-np.eye(2), np.zeros(2), np.eye(2)),
+        ):
+            fr.reverse(process, process.score(p0))
+        by_matrix = fr.Linear(-np.eye(2), np.zeros(2), np.eye(2))
+        fr.reverse(fr.OrnsteinUhlenbeck(1.0, 1.0), by_matrix.score(p0))
+        fr.reverse(fr.SDE(drift=lambda x, t, p: -x, diffusion=1.0), vp.score(p0))
+        fr.reverse(fr.Brownian(0.5), fr.Score(lambda x, t, p: -x))

@@ -37,7 +37,8 @@ class GridScore(grid.GridScore):
         run        a run or its file; frames of one point alone are left out
         bandwidth  standard deviation of the Gaussian kernel, in units of x; None takes
                    Silverman's, 0.9 min(std, IQR/1.34) N^(-1/5) in 1-D and N^(-1/6) in 2-D, at
-                   each time and coordinate (Density Estimation, 1986, eq. 3.31)
+                   each time and coordinate (Density Estimation, 1986, eq. 3.31), and warns
+                   where it hides what half of it would show
         points     of the grid along each axis; 801 in 1-D, 129 in 2-D, where a run holds a
                    table of 2 points^2 numbers for each of its steps
 
@@ -84,7 +85,19 @@ class GridScore(grid.GridScore):
                 RuntimeWarning,
                 stacklevel=2,
             )
-        values = [_score(x, axes, _widths(x, bandwidth), walls) for _, x in wide]
+        widths = [_widths(x, bandwidth) for _, x in wide]
+        hidden = []
+        if bandwidth is None:
+            hidden = [t for (t, x), w in zip(wide, widths, strict=True) if _hides(x, axes, w)]
+        if hidden:
+            warnings.warn(
+                f"from_run: Silverman's bandwidth is too wide for {len(hidden)} of {len(wide)} "
+                f"frames, from t = {min(hidden):g} to {max(hidden):g}: half of it shows another "
+                "density, as where modes lie far apart; give a bandwidth",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        values = [_score(x, axes, w, walls) for (_, x), w in zip(wide, widths, strict=True)]
         times, stacked = np.array([t for t, _ in wide]), np.array(values)
         if run.dim == 1:
             return cls(times, axes[0], stacked[..., 0], None, interpolation)
@@ -138,6 +151,20 @@ def _widths(x: Array, bandwidth: Array | None) -> Array:
     quartiles = np.subtract(*np.quantile(x[:_ENOUGH], [0.75, 0.25], axis=0))
     spread = np.minimum(x.std(axis=0), np.where(quartiles > 0, quartiles / 1.34, np.inf))
     return np.asarray(0.9 * spread * len(x) ** (-1.0 / (4 + x.shape[1])))
+
+
+def _hides(x: Array, axes: list[Array], widths: Array) -> bool:
+    """Whether kernels half as wide move a tenth of the particles, and more than chance would."""
+    from scipy import ndimage
+
+    for column, axis, width in zip(x.T, axes, widths, strict=True):
+        cells = np.rint((column - axis[0]) / (axis[1] - axis[0])).astype(np.int64)
+        shares = np.bincount(cells, minlength=len(axis)) / len(x)
+        sigma = width / (axis[1] - axis[0])
+        wide, narrow = (ndimage.gaussian_filter1d(shares, s) for s in (sigma, 0.5 * sigma))
+        if 0.5 * np.abs(wide - narrow).sum() > 0.1 + 1.5 / np.sqrt(len(x)):
+            return True
+    return False
 
 
 def _score(x: Array, axes: list[Array], widths: Array, walls: list[_Walls]) -> Array:

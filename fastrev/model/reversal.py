@@ -11,6 +11,7 @@ ODE (Song et al. 2021, arXiv:2011.13456, eq. 13).  div a vanishes where G does n
 depend on x.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -157,6 +158,28 @@ def reverse(process: Any, score: Any, noise: float = 1.0) -> Reverse:
     score     its score: `process.score(p0)`, or `Score(kernel, params)`
     noise     eta >= 0: 1 is Anderson's process, 0 the probability-flow ODE
 
-    Raises InputError.
+    Raises InputError.  Warns of a score that tells of another linear process: a network trained for
+    VP does not reverse Brownian motion.
     """
-    return Reverse(process, score, noise)
+    reversed_ = Reverse(process, score, noise)
+    theirs = getattr(score, "process", None)
+    if _differ(process, theirs):
+        warnings.warn(
+            f"reverse: the process is {process!r}, but the score is of {theirs!r}: "
+            "the reverse run does not lead back to the start",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return reversed_
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether two linear processes have other drifts or diffusions; False where one is not."""
+    law, other_law = (getattr(process, "affine", None) for process in (one, other))
+    if law is None or other_law is None:
+        return False
+    times = min(1.0, one.horizon, other.horizon) * np.linspace(0.25, 1.0, 4)
+    return any(
+        a.shape == b.shape and not np.allclose(a, b, rtol=1e-6, atol=1e-12)
+        for a, b in zip(law(times), other_law(times), strict=True)
+    )
