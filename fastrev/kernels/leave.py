@@ -1,5 +1,6 @@
 """What leaves a tile as it runs: frames, and numbers for observables."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -109,29 +110,30 @@ def keep_passages(passages, rows, tau):
 
 
 @loop
-def not_finite(x):
-    """How many entries are infinite or NaN, and a lane that has one, -1 for none."""
-    lost = 0
+def _not_below(x, least):
+    """How many entries are NaN or of magnitude `least` or more, and a lane that has one, or -1."""
+    least, lost = x.dtype.type(least), 0
     for j in range(x.shape[0]):
         for l in range(x.shape[1]):
-            lost += 1 if x[j, l] - x[j, l] != 0 else 0  # NaN, also for an infinity
+            lost += 0 if abs(x[j, l]) < least else 1
     if lost > 0:  # apart: a count alone is vector code, twelve times as fast
         for j in range(x.shape[0]):
             for l in range(x.shape[1]):
-                if x[j, l] - x[j, l] != 0:
+                if not abs(x[j, l]) < least:
                     return lost, l
     return lost, -1
 
 
 @loop
+def not_finite(x):
+    """How many entries are infinite or NaN, and a lane that has one, -1 for none."""
+    return _not_below(x, math.inf)
+
+
+@loop
 def not_held(x):
     """The same for a float16, which is infinite sooner."""
-    lost, lane = 0, -1
-    for j in range(x.shape[0]):
-        for l in range(x.shape[1]):
-            if not abs(x[j, l]) < LEAST_INFINITE:
-                lost, lane = lost + 1, l
-    return lost, lane
+    return _not_below(x, LEAST_INFINITE)
 
 
 def lost_by(storage: str) -> Any:
