@@ -80,12 +80,15 @@ def ars4x32(counter, key):
 W = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 
 
-def box_muller(u, w_angle, bits):
-    """(z0, z1): the angle's top bit is their sign, its low ones place it in the half circle."""
+def box_muller(word, w_angle, bits):
+    """(z0, z1): of a signed word the sign is theirs, the size their radius; the low bits of the
+    angle's place it in the half circle."""
     fraction = {32: 23, 64: 52}[bits]
     place = (w_angle & np.uint64(2**fraction - 1)).astype(np.float64)
     phi = np.pi * (place / 2.0**fraction - 0.5)
-    r = np.sqrt(-2.0 * np.log(u)) * (1.0 - 2.0 * (w_angle >> np.uint64(bits - 1)))
+    signed = word.astype(f"u{bits // 8}").view(f"i{bits // 8}").astype(np.float64)
+    u = np.maximum(np.abs(signed), 0.25) * 2.0 ** (1 - bits)
+    r = np.copysign(np.sqrt(-2.0 * np.log(u)), signed)
     return r * np.cos(phi), r * np.sin(phi)
 
 
@@ -124,8 +127,7 @@ def normals(ids, step, coordinate, seed, dtype="float32", stream=1, generator="p
         return np.where(ids % np.uint64(2) == 0, w[1], w[0])
 
     w_angle = angle(word((pair + 1) % 4), word((pair + 2) % 4), bits) if stream else word(1)
-    u = (word(pair).astype(np.float64) + 0.5) * 2.0**-bits
-    return box_muller(u, w_angle, bits)[member]
+    return box_muller(word(pair), w_angle, bits)[member]
 
 
 def reverse_brownian(x, D, T, num_steps, noise: Callable[[int], np.ndarray]):

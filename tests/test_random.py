@@ -204,8 +204,8 @@ def test_pairs_of_four_words_are_independent(generator, dtype):
 
 
 def leading(words, bits, of_radius, of_angle, pairs=range(4)):
-    """The first bits of the words of some pairs' radii and angles, the sign's first."""
-    taken = [bits - 1, *range({32: 22, 64: 51}[bits], -1, -1)]
+    """The first bits of the words of some pairs' radii, whose sign is theirs, and angles."""
+    taken = range({32: 22, 64: 51}[bits], -1, -1)
     radii = [w >> np.uint64(bits - 1 - k) & np.uint64(1) for w in words for k in range(of_radius)]
     radii = [radii[of_radius * pair + k] for pair in pairs for k in range(of_radius)]
     turned = (naive.angle(words[(k + 1) % 4], words[(k + 2) % 4], bits) for k in pairs)
@@ -216,9 +216,9 @@ def leading(words, bits, of_radius, of_angle, pairs=range(4)):
     ("bits", "of_radius", "of_angle", "pairs"),
     [
         (32, 16, 16, range(4)),
-        (64, 32, 29, range(4)),
-        *((32, 32, 24, two) for two in itertools.combinations(range(4), 2)),
-        *((64, 64, 53, two) for two in itertools.combinations(range(4), 2)),
+        (64, 32, 28, range(4)),
+        *((32, 32, 23, two) for two in itertools.combinations(range(4), 2)),
+        *((64, 64, 52, two) for two in itertools.combinations(range(4), 2)),
     ],
 )
 def test_bits_of_radii_and_angles_are_independent(bits, of_radius, of_angle, pairs):
@@ -262,8 +262,32 @@ def test_tails_reach_the_design():
         radius, nothing = pair(word(0), middle)
         assert radius == pytest.approx(np.sqrt(2 * (bits + 1) * np.log(2)), rel=2.0 ** (1 - places))
         assert nothing == 0.0
-        assert pair(word(2**bits - 1), middle) == (0.0, 0.0)  # u rounds to 1
+        largest = 2 ** (bits - 1)  # of it u rounds to 1
+        for w, sign in ((largest - 1, 1.0), (largest, -1.0)):
+            centre, nothing = pair(word(w), middle)
+            assert 0.0 <= sign * centre < 2e-4 and nothing == 0.0
+        up, down = (pair(word(w), middle)[0] for w in (12345, 2**bits - 12345))
+        assert up == -down and up > 0.0
         assert np.hypot(*pair(word(0), word(0))) == pytest.approx(radius, rel=1e-6)
+
+
+def test_radii_are_numbers():
+    """-2 ln u is positive for every u in (1/2, 1], where it comes next to 0, and near for the rest.
+
+    By float32's polynomial, whose terms do not vanish at u = 1."""
+    from fastrev.kernels.normal import normal_pair32
+
+    @numba.njit
+    def radii(words):
+        return np.array([normal_pair32(w, np.uint32(2**22))[0] for w in words])
+
+    for e in (30, 29, 12, 1):
+        words = np.uint32(1) * ((np.arange(2**23, dtype=np.uint64) + 2**23) * 2**e >> 23)
+        r = radii(words.astype(np.uint32)).astype(np.float64)
+        exact = -2.0 * np.log(words.astype(np.float32).astype(np.float64) * 2.0**-31)
+        assert np.all(r > 0.0)
+        assert np.max(np.abs(r**2 - exact) / (1.0 + exact)) < 6e-7
+        assert np.max(np.abs(r**2 - exact * 1.00001) / (1.0 + exact)) > 6e-7  # the check can tell
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

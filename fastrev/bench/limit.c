@@ -48,13 +48,12 @@ typedef uint64_t vq VECTOR;
 #define UNROLL _Pragma("GCC unroll 16")
 
 /* multiply: of the low halves; swap: halves change places; last: a with its high halves ^ b ^ k;
-   root: square root; unit: w / 2^32 in units of 2^-UNIT, away from 0 */
+   root: square root; size: max(|x|, 1/4) */
 
 #define HIGH 0xFFFFFFFF00000000u
 
 #if BYTES == 64
 
-#define UNIT 32
 INLINE vq multiply(vq a, vq b) { return (vq)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
 INLINE vq swap(vq a) { return (vq)_mm512_rol_epi64((__m512i)a, 32); }
 INLINE vu last(vq a, vq b, vq k)
@@ -62,19 +61,20 @@ INLINE vu last(vq a, vq b, vq k)
     return (vu)_mm512_mask_ternarylogic_epi32((__m512i)a, 0xAAAA, (__m512i)b, (__m512i)k, 0x96);
 }
 INLINE vf root(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
-INLINE vf unit(vu w) { return (vf)_mm512_cvtepu32_ps((__m512i)w) + 0.5f; }
+INLINE vf size(vf x) { return (vf)_mm512_range_ps((__m512)x, _mm512_set1_ps(0.25f), 0xB); }
 
 #else
 
-#define UNIT 31 /* no conversion of unsigned words: one bit less */
 INLINE vq swap(vq a) { return a >> 32 | a << 32; }
 INLINE vu last(vq a, vq b, vq k) { return (vu)(a ^ ((b ^ k) & HIGH)); }
-INLINE vf unit(vu w) { return __builtin_convertvector((vi)(w >> 1 | 1), vf); }
-
 #if BYTES == 32
 
 INLINE vq multiply(vq a, vq b) { return (vq)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
 INLINE vf root(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
+INLINE vf size(vf x)
+{
+    return (vf)_mm256_max_ps((__m256)(vf)((vu)x & 0x7FFFFFFFu), _mm256_set1_ps(0.25f));
+}
 
 #else
 
@@ -85,34 +85,41 @@ INLINE vf root(vf x)
         x[l] = sqrtf(x[l]);
     return x;
 }
+INLINE vf size(vf x)
+{
+    for (int l = 0; l < LANES; l++)
+        x[l] = fmaxf(fabsf(x[l]), 0.25f);
+    return x;
+}
 
 #endif
 #endif
 
 INLINE vf from_signed(vu w) { return __builtin_convertvector((vi)w, vf); }
 
-/* sqrt(-2 ln u) over sqrt(2 ln 2 2^-23): the bits of 1 less those of u are n, and with
-   u = 2^e (2 + g), -1 < g <= 0, the bits of n turned over are those of 2 + g less one unit:
-   -2 ln u = 2 ln 2 2^-23 (n + g P(g)) */
+/* sqrt(-2 ln u) over sqrt(2 ln 2 2^-23), u = size(w) 2^-31 for w as a signed number: the bits of 1
+   less those of u are n, and with u = 2^e m, 1 <= m < 2, -2 ln u = 2 ln 2 2^-23 (n + P(m - 3/2)) */
 INLINE vf radius(vu w)
 {
-    vu n = 0x3F800000u + ((uint32_t)UNIT << 23) - (vu)unit(w);
-    vf g = (vf)((n & 0x007FFFFFu) ^ 0x3FFFFFFFu) - 1.99999988079071044921875f;
-    vf p = 55947.60546875f * g + 101999.2109375f;
-    p = p * g + 148135.1875f;
-    p = p * g + -14673.55078125f;
-    p = p * g + 205806.375f;
-    p = p * g + -502058.875f;
-    p = p * g + 1512883.625f;
-    p = p * g + 2337507.25f;
-    return root(p * g + from_signed(n));
+    vu known = (vu)size(from_signed(w));
+    vu n = 0x3F800000u + (31u << 23) - known;
+    vf h = (vf)((known & 0x007FFFFFu) | 0x3F800000u) - 1.5f;
+    vf p = -127644.8984375f * h + 212390.65625f;
+    p = p * h + -312636.125f;
+    p = p * h + 591624.875f;
+    p = p * h + -1195803.75f;
+    p = p * h + 2689699.25f;
+    p = p * h + 320485.15625f;
+    p = p * h + -712719.75f;
+    return root(p + from_signed(n));
 }
 
-/* Two standard normals: the angle's top bit is their sign, the low ones place it in the half circle
-   at pi s/2, whose cosine and sine, with the factor that the radius lacks, are C(s^2), s S(s^2). */
+/* Two standard normals with the sign of the radius's word: the low bits of the angle's place it in
+   the half circle at pi s/2, whose cosine and sine, with the factor that the radius lacks, are
+   C(s^2), s S(s^2). */
 INLINE void normal_pair(vu w_radius, vu w_angle, vf *z0, vf *z1)
 {
-    vf r = (vf)((vu)radius(w_radius) ^ (w_angle & 0x80000000u));
+    vf r = (vf)((vu)radius(w_radius) ^ (w_radius & 0x80000000u));
     vf s = (vf)((w_angle & 0x007FFFFFu) | 0x40000000u) - 3.0f;
     vf v = s * s;
     vf c = 3.488062816359161e-07f * v + -8.459892342216335e-06f;

@@ -92,6 +92,9 @@ def _prepare(spec: Specification, stored: bool) -> Program:
     tables: dict[str, tuple[Any, ...]] = dict.fromkeys(_ROLES, ())
     for role, kernel in roles.items():
         parts[role], tables[role] = _part(recipes.Part, role, kernel, spec, real)
+    affine = _is_affine(terms, prepared, spec)
+    if affine:
+        tables["drift"], tables["diffusion"] = _affine_steps(terms, prepared, spec, real)
     if terms.divergence == "numeric" and terms.score is not None:
         parts["divergence"] = "numeric"
     observers = [observer_of(one, spec) for one in spec.observed.values()]
@@ -113,6 +116,7 @@ def _prepare(spec: Specification, stored: bool) -> Program:
         observers=tuple(observer.observer for observer in observers),
         stages=spec.method.stages,
         corrected=prepared.repeats > 0,
+        affine=affine,
         boundary=_boundary(spec),
         marked=any(kernel.marks for kernel in roles.values()),
         structure=terms.structure,
@@ -212,6 +216,24 @@ def _part(
     flags = (False,) * len(constants) + (True,) * len(scheduled)
     table = tuple(_cast(v, real) for v in (*constants.values(), *scheduled.values()))
     return part(kernel.function, names, flags, kernel.shape), table
+
+
+def _is_affine(terms: Terms, prepared: Prepared, spec: Specification) -> bool:
+    """Whether a step is one of `kernels.advance_affine`, and nothing else is done in it."""
+    plain = spec.method.stages != "heun" and not prepared.repeats and spec.boundary is None
+    return terms.affine is not None and plain
+
+
+def _affine_steps(
+    terms: Terms, prepared: Prepared, spec: Specification, real: Any
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Slopes and offsets, and spreads, of the steps of `kernels.advance_affine`."""
+    assert terms.affine is not None
+    law, h = terms.affine(spec.grid.times[:-1]), spec.grid.h[:, None]
+    slope, offset = (h * value.reshape(len(h), -1) for value in (law.slope, law.offset))
+    if not offset.any():
+        offset = offset[:0]
+    return (_cast(slope, real), _cast(offset, real)), (_cast(prepared.root * law.g, real),)
 
 
 def _corrector(prepared: Prepared, spec: Specification, real: Any) -> tuple[Any, ...]:

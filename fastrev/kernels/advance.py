@@ -15,6 +15,10 @@ from fastrev.kernels.steppers.milstein import milstein
 
 def make_advance(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     """`advance(x, z, s, work, i, j0, times, h, root, c, tables)`: step i for a tile, in place."""
+    if recipe.affine:
+        from fastrev.kernels.advance_affine import make_advance_affine
+
+        return make_advance_affine(recipe, build)
     if recipe.by_tile:
         from fastrev.kernels.advance_tiles import make_advance_tiles
 

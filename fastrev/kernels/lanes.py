@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features
 
 _INTEGERS = {"float": ir.IntType(32), "double": ir.IntType(64)}
+_RANGE = {"float": "ps", "double": "pd"}
 _SHORT = {"float": "f32", "double": "f64", "i32": "i32", "i64": "i64"}
 _GATHERERS = ("sapphirerapids", "emeraldrapids", "graniterapids", "diamondrapids")
 Operand = Union["Lanes", int, float]
@@ -138,31 +139,52 @@ class Lanes:
         args = (self.value, self._of(factor), self._of(term))
         return Lanes(self.builder, exact(self.builder, "fma", *args))
 
+    def magnitude(self, least: float) -> "Lanes":
+        """|self|, or `least` where it is less; of numbers, not NaN."""
+        kind = self.value.type
+        if isinstance(kind, ir.VectorType) and str(self._element) in _RANGE and self._bits == 512:
+            return self._range(least)
+        size = Lanes(self.builder, exact(self.builder, "fabs", self.value))
+        bound = self.constant(least)
+        below = self.builder.fcmp_ordered(">", size.value, bound.value)
+        return Lanes(self.builder, self.builder.select(below, size.value, bound.value))
+
     def sqrt(self) -> "Lanes":
         """The square root, correctly rounded."""
         return Lanes(self.builder, exact(self.builder, "sqrt", self.value))
 
-    def of_table(self, table: Sequence[float]) -> "Lanes":
-        """table[k], k the lowest bits of 64-bit integers; a table of sixteen float64."""
+    def of_tables(self, first: Sequence[float], second: Sequence[float]) -> tuple["Lanes", "Lanes"]:
+        """first[k] and second[k], k the lowest bits of 64-bit integers; sixteen float64 each.
+
+        Where they do not fit into two vectors, both numbers are loaded at once.
+        """
         kind = self.value.type
         width = kind.count if isinstance(kind, ir.VectorType) else 1
-        if 2 * width == len(table):
-            return self._of_registers(table)
-        number, word = ir.DoubleType(), ir.IntType(32)
-        values = ir.Constant(ir.ArrayType(number, len(table)), list(table))
-        place = cgutils.global_constant(self.builder, "table", values)
-        index = (self & (len(table) - 1)).value
+        if 2 * width == len(first):
+            return self._of_registers(first), self._of_registers(second)
+        two, word = ir.VectorType(ir.DoubleType(), 2), ir.IntType(32)
+        rows = [ir.Constant(two, list(row)) for row in zip(first, second, strict=True)]
+        place = cgutils.global_constant(
+            self.builder, "tables", ir.Constant(ir.ArrayType(two, len(rows)), rows)
+        )
+        index = ((self & (len(rows) - 1)) << 4).value  # in bytes: shifted together
+        place = self.builder.bitcast(place, ir.IntType(8).as_pointer())
 
-        def load(k: Any) -> Any:
-            return self.builder.load(self.builder.gep(place, [ir.Constant(word, 0), k]))
+        def load(k: Any) -> Lanes:
+            row = self.builder.bitcast(self.builder.gep(place, [k]), two.as_pointer())
+            return Lanes(self.builder, self.builder.load(row))
 
         if width == 1:
-            return Lanes(self.builder, load(index))
-        value = ir.Constant(ir.VectorType(number, width), ir.Undefined)
-        for lane in (ir.Constant(word, lane) for lane in range(width)):
-            one = load(self.builder.extract_element(index, lane))
-            value = self.builder.insert_element(value, one, lane)
-        return Lanes(self.builder, value)
+            row = load(index).value
+            one, other = (self.builder.extract_element(row, ir.Constant(word, k)) for k in (0, 1))
+            return Lanes(self.builder, one), Lanes(self.builder, other)
+        found = [
+            load(self.builder.extract_element(index, ir.Constant(word, k))) for k in range(width)
+        ]
+        while len(found) > 1:
+            found = [a.and_then(b) for a, b in zip(found[::2], found[1::2], strict=True)]
+        each = found[0]
+        return each.of_lanes(range(0, 2 * width, 2)), each.of_lanes(range(1, 2 * width, 2))
 
     def _of_registers(self, table: Sequence[float]) -> "Lanes":
         """Of a table that takes two vectors: one instruction, which sees the lowest bits alone."""
@@ -175,6 +197,25 @@ class Lanes:
             "llvm.x86.avx512.vpermi2var.pd.512",
         )
         return Lanes(self.builder, self.builder.call(function, [low, self.value, high]))
+
+    @property
+    def _bits(self) -> int:
+        """Of a vector."""
+        return int(self.value.type.count) * _INTEGERS[str(self._element)].width
+
+    def _range(self, least: float) -> "Lanes":
+        """The greater magnitude of two, without a sign: one instruction of 512 bits."""
+        kind, count = self.value.type, self.value.type.count
+        word, mask = ir.IntType(32), ir.IntType(count)
+        name = _RANGE[str(self._element)]
+        function = cgutils.get_or_insert_function(
+            self.builder.module,
+            ir.FunctionType(kind, [kind, kind, word, kind, mask, word]),
+            f"llvm.x86.avx512.mask.range.{name}.512",
+        )
+        every, plain = ir.Constant(mask, 2**count - 1), ir.Constant(word, 4)
+        args = [self.value, self.constant(least).value, ir.Constant(word, 0b1011), self.value]
+        return Lanes(self.builder, self.builder.call(function, [*args, every, plain]))
 
     def bits(self) -> "Lanes":
         """The bits of floats, as integers of their width."""
@@ -189,13 +230,21 @@ class Lanes:
     def _float(self) -> Any:
         return ir.FloatType() if self._element.width == 32 else ir.DoubleType()
 
-    def to_float(self) -> "Lanes":
-        """The integers, rounded to floats of their width."""
-        return Lanes(self.builder, self.builder.uitofp(self.value, self._like(self._float)))
-
     def signed_to_float(self) -> "Lanes":
         """The integers, taken as signed, rounded to floats of their width."""
         return Lanes(self.builder, self.builder.sitofp(self.value, self._like(self._float)))
+
+    def word_to_float(self) -> "Lanes":
+        """The same, of integers that may be anything.
+
+        Where no instruction does it LLVM converts 64-bit ones one by one: here their halves become
+        the last bits of 2^84 + 2^63 and 2^52, and what is not theirs is taken away.
+        """
+        number = isinstance(self.value.type, ir.VectorType) and self._element.width == 64
+        if not number or processor_has("avx512dq"):
+            return self.signed_to_float()
+        high = (self >> 32 ^ 0x4530000080000000).float_of_bits() - (2.0**84 + 2.0**63 + 2.0**52)
+        return high + (self & 0xFFFFFFFF | 0x4330000000000000).float_of_bits()
 
     def low_word(self) -> "Lanes":
         """The low halves of 64-bit integers."""

@@ -1,13 +1,17 @@
 """Standard normals from random words, by Box and Muller's pairs.
 
-    z0 = r cos(phi),  z1 = r sin(phi),  r = sqrt(-2 ln u),  u = (w + 1/2) 2^-32 or 2^-64
+    z0 = r cos(phi),  z1 = r sin(phi),  r = sqrt(-2 ln u),  u = max(|w|, 1/4) 2^-31 or 2^-63
 
-float32: with u = 2^e (2 + g), g in (-1, 0], the bits of 1 less those of u are an integer n,
-which is -(e + 1 + g) in units of the last bit, and
+for a word w taken as a signed number, whose sign both get: w = 0, half as likely as any other |w|,
+stands for the middle of its half as long a part of (0, 1).
 
-    -2 ln u = 2 ln 2 n + g P(g),
+float32: with u = 2^e m, m in [1, 2), the bits of 1 less those of u are an integer n, which is
+1 - e - m in units of the last bit, and
 
-where both terms vanish at u = 1.  The bits of n turned over are those of 2 + g less one unit.
+    -2 ln u = 2 ln 2 n + P(m - 3/2),    P(m - 3/2) = 2 ln 2 (m - 1) - 2 ln m,
+
+whose second term is at most 0.12 in size and, as P has it, a little above 0 at both ends: so the
+sum is never negative, and r is not less than 1.7e-4 (1.4e-8 of all are).
 
 float64, where P would have many terms: u = 2^-(e + 1) f with f in (1, 2], of sixteen parts of
 this range one holds f, in which 1/R, with L = 2 ln(2 R), is near f or, in the part next to 2, is
@@ -18,8 +22,8 @@ this range one holds f, in which 1/R, with L = 2 ln(2 R), is near f or, in the p
 R and L of a part are looked up in registers (measured, Emerald Rapids: a tenth faster than a series
 in (f - 1)/(f + 1), whose quotients wait for the square roots' divider).
 
-The angle's top bit is the sign of both; its low bits, 23 and 52, are those of a float in
-[2, 4), and with s in [-1, 1), three less than this float, phi = pi s/2:
+An angle's low bits, 23 and 52, are those of a float in [2, 4), and with s in [-1, 1), three less
+than this float, phi = pi s/2:
 
     cos phi = 1 - q^2,  sin phi = q C(s^2),  q = s S(s^2),
     C = sqrt(2) cos(pi s/4),  S = sqrt(2) sin(pi s/4)/s,
@@ -28,13 +32,13 @@ short polynomials with no range reduction (cosine and sine of phi itself by such
 two instructions more in float64).  These angles lie evenly on the circle, so that all moments that
 matter are exact.  Tails reach 6.76 sigma in float32 and 9.49 in float64.
 
-An angle uses 24 or 53 bits, and the first of a word's bits settle all but the last digits of a
+An angle uses 23 or 52 bits, and the first of a word's bits settle all but the last digits of a
 radius.  So four pairs take four words (measured, Emerald Rapids: 16 x 8 float32 normals in 131
 cycles; in 148 with six words, two angles of each third one): every word is the radius of one pair,
 and the angle of another is the exclusive or of a third one's and of one whose last bytes became the
 first (`angle`).  Every pair, and every two pairs, have the very law that words of their own would
 give them.  So have, all together, the first 16 bits of the four words and of the four angles, 32
-and 29 in float64: a dependence is one of three pairs or more, in bits beyond these.
+and 28 in float64: a dependence is one of three pairs or more, in bits beyond these.
 
 Source: Box and Muller, Ann. Math. Statist. 29 (1958) 610.
 """
@@ -82,16 +86,16 @@ class _Format(NamedTuple):
 _F32 = _Format(
     bits=32,
     fraction=23,
-    # 2^-22.6; 2^-24.7, 2^-27.8
+    # 2^-21, absolute; 2^-24.7, 2^-27.8
     p=(
-        0.38629451394081116,
-        0.2500188648700714,
-        -0.08295495808124542,
-        0.034102652221918106,
-        -0.0021520026493817568,
-        0.024903077632188797,
-        0.017181143164634705,
-        0.009343971498310566,
+        -0.11778347194194794,
+        0.05296310782432556,
+        0.4444974362850189,
+        -0.1976175308227539,
+        0.09777143597602844,
+        -0.051665984094142914,
+        0.03509950265288353,
+        -0.021094489842653275,
     ),
     c=(1.4142135381698608, -0.4361778199672699, 0.022415202111005783, -0.0004509556747507304),
     s=(1.1107207536697388, -0.11419142782688141, 0.003521638922393322, -5.096875611343421e-05),
@@ -133,8 +137,8 @@ _FORMATS = {32: _F32, 64: _F64}
 PAIRS = 4
 """Pairs whose radii and angles come from as many words."""
 _LAST_FIRST = {32: [1, 2, 0, 0], 64: [6, 5, 3, 4, 2, 1, 0, 0]}
-"""Which bytes of a word an angle takes, lowest first: its top bit is the sign, and the next 8 or 11
-are not used.  Last bytes lead, and those of the middle go where the other word's are needed."""
+"""Which bytes of a word an angle takes, lowest first: its top 9 or 12 bits are not used.  Last
+bytes lead, and those of the middle go where the other word's are needed."""
 _PART_BITS = 4
 _PARTS = 2**_PART_BITS
 """Parts of (1, 2], the first next to 2."""
@@ -160,37 +164,38 @@ def _polynomial(x: Lanes, coefficients: tuple[float, ...], out: list[Lanes]) -> 
 
 
 def squared_radius(word: Lanes, bits: int, out: list[Lanes]) -> Stages:
-    """-2 ln u of a word of so many bits, appended to `out`."""
+    """-2 ln u of a word of so many bits, u = max(|w|, 1/4) 2^(1 - bits), appended to `out`."""
     form = _FORMATS[bits]
-    known = (word.to_float() + 0.5).bits()
-    n = known.constant(form.one + (form.bits << form.fraction)) - known  # u's 2^-bits as well
-    lower = 2**form.fraction - 1
-    # 2 + g, or the f of above, less one unit; LLVM would make an addition of a complement of n
-    f = (n & lower ^ (lower | form.one)).float_of_bits()
-    yield f
-    yield from (_by_product if form.bits == 32 else _by_parts)(n, f, form, out)
+    known = word.word_to_float().magnitude(0.25).bits()
+    n = known.constant(form.one + ((bits - 1) << form.fraction)) - known  # u's scale as well
+    yield from (_by_product if bits == 32 else _by_parts)(n, known, form, out)
     yield out[-1]
 
 
-def _by_product(n: Lanes, f: Lanes, form: _Format, out: list[Lanes]) -> Stages:
-    """2 ln 2 n + g P(g), appended to `out`."""
-    g = f - (2.0 - 2.0**-form.fraction)
-    yield g
+def _by_product(n: Lanes, known: Lanes, form: _Format, out: list[Lanes]) -> Stages:
+    """2 ln 2 n + P(m - 3/2), appended to `out`."""
+    m = known & (2**form.fraction - 1) | form.one
+    h = m.float_of_bits() - 1.5
+    yield h
     p: list[Lanes] = []
-    yield from _polynomial(g, form.p, p)
+    yield from _polynomial(h, form.p, p)
     unit = 2.0 * math.log(2.0) * 2.0**-form.fraction
-    out.append(n.signed_to_float().fma(unit, g * p[0]))
+    out.append(n.signed_to_float().fma(unit, p[0]))
 
 
-def _by_parts(n: Lanes, f: Lanes, form: _Format, out: list[Lanes]) -> Stages:
+def _by_parts(n: Lanes, known: Lanes, form: _Format, out: list[Lanes]) -> Stages:
     """2 ln 2 e + L + t Q(t), appended to `out`."""
-    part = n >> (form.fraction - _PART_BITS)
-    t = f.fma(part.of_table(_R), 2.0**-53 - 1.0)
+    lower = 2**form.fraction - 1
+    # the f of above, less one unit; LLVM would make an addition of a complement of n
+    f = (n & lower ^ (lower | form.one)).float_of_bits()
+    yield f
+    inverse, logarithm = (n >> (form.fraction - _PART_BITS)).of_tables(_R, _L)
+    t = f.fma(inverse, 2.0**-53 - 1.0)
     yield t
     q: list[Lanes] = []
     yield from _polynomial(t, form.p, q)
     e = (n >> form.fraction).signed_to_float()
-    out.append(t.fma(q[0], e.fma(2.0 * math.log(2.0), part.of_table(_L))))
+    out.append(t.fma(q[0], e.fma(2.0 * math.log(2.0), logarithm)))
 
 
 def angle(words: list[Lanes], pair: int, bits: int) -> Lanes:
@@ -199,9 +204,11 @@ def angle(words: list[Lanes], pair: int, bits: int) -> Lanes:
     return first.of_bytes(_LAST_FIRST[bits]) ^ second
 
 
-def normal_pair(squared: Lanes, w_angle: Lanes, bits: int, out: list[Lanes]) -> Stages:
-    """Two independent standard normals of a squared radius and an angle's word of so many bits,
-    appended to `out`."""
+def normal_pair(
+    squared: Lanes, w_radius: Lanes, w_angle: Lanes, bits: int, out: list[Lanes]
+) -> Stages:
+    """Two independent standard normals of a squared radius, its word and an angle's, of so many
+    bits, appended to `out`."""
     form = _FORMATS[bits]
     r = squared.sqrt()
     yield r
@@ -215,7 +222,7 @@ def normal_pair(squared: Lanes, w_angle: Lanes, bits: int, out: list[Lanes]) -> 
     yield from _polynomial(v, form.s, found)
     yield found[1]
     c, q = found
-    r = (r.bits() ^ (w_angle & (1 << (bits - 1)))).float_of_bits()
+    r = (r.bits() ^ (w_radius & (1 << (bits - 1)))).float_of_bits()
     q = s * q
     rq = r * q
     yield rq
@@ -233,7 +240,7 @@ def _pair_of(word: Any, real: Any, bits: int) -> Any:
             w_radius, w_angle = (Lanes(builder, value) for value in args)
             squared, out = [], []
             finished(squared_radius(w_radius, bits, squared))
-            finished(normal_pair(squared[0], w_angle, bits, out))
+            finished(normal_pair(squared[0], w_radius, w_angle, bits, out))
             return context.make_tuple(builder, signature.return_type, [z.value for z in out])
 
         return types.UniTuple(real, 2)(word, word), codegen

@@ -15,14 +15,15 @@ product before the fourth round: what the first three make of a particle serves
 all its blocks (measured: 4 % of a run saved).
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from fastrev.kernels.jit import scalar
-from fastrev.kernels.lanes import Lanes
+from fastrev.kernels.lanes import Lanes, wide_registers
 from fastrev.kernels.streams import Address, Words
 from fastrev.kernels.weave import Stages, finished
 
@@ -42,18 +43,34 @@ def round_keys(k0: Lanes, k1: Lanes) -> Keys:
     return keys
 
 
-def rounds(counters: list[list[Lanes]], keys: Keys) -> Stages:
+class Both(NamedTuple):
+    """Keys of a round in the high halves, of the next one in the low halves."""
+
+    k0: Lanes
+    k1: Lanes
+
+
+def rounds(counters: list[list[Lanes]], keys: Sequence[tuple[Lanes, Lanes] | None]) -> Stages:
     """Make words of counters [c0, c1, c2, c3] of 64 bits, in place, a round of one a stage.
 
     A round is a chain of dependent multiplies: several counters side by side keep the
     multipliers busy.  The halves of a product are swapped where the high one would do: the last
     round takes them from there (3 % fewer instructions).
+
+    A round with no keys has them in c1 and c3 already; one with those of `Both` puts the next
+    one's there: three exclusive ors for a word of two rounds instead of four, where no instruction
+    does two at once.
     """
-    for k0, k1 in keys:
+    for pair in keys:
         for counter in counters:
             p0, p1 = _products(counter)
             _, c1, _, c3 = counter
-            counter[:] = p1.swapped() ^ c1 ^ k0, p1, p0.swapped() ^ c3 ^ k1, p0
+            if isinstance(pair, Both):
+                p0, p1 = p0 ^ pair.k1, p1 ^ pair.k0
+            c0, c2 = p1.swapped() ^ c1, p0.swapped() ^ c3
+            if pair and not isinstance(pair, Both):
+                c0, c2 = c0 ^ pair[0], c2 ^ pair[1]
+            counter[:] = c0, p1, c2, p0
             yield None
 
 
@@ -64,23 +81,24 @@ def _products(counter: list[Lanes]) -> tuple[Lanes, Lanes]:
 def of_particle(
     stream: Lanes, low: Lanes, high: Lanes, keys: list[tuple[Lanes, Lanes]]
 ) -> list[Lanes]:
-    """What three rounds make of a particle: of c0 the half that is not the block's, c1, of c2."""
+    """What three rounds make of a particle: of c0 the half that is not the block's, c1, of c2; c1
+    with the key of the fourth."""
     c0 = (high & LOW) * _M1 >> 32 ^ low ^ keys[0][0]
     p0 = (c0 & LOW) * _M0
     c2 = p0 >> 32 ^ (stream & LOW) * _M0 ^ keys[1][1]
     p1 = (c2 & LOW) * _M1
-    return [p1 >> 32, p1, p0]
+    return [p1 >> 32, p1 ^ keys[3][0], p0]
 
 
 def of_block(
     stream: Lanes, high: Lanes, block: Lanes, keys: list[tuple[Lanes, Lanes]]
 ) -> list[Lanes]:
-    """What they make of a block: of c0, of c2, c3."""
+    """What they make of a block: of c0, of c2, c3; c3 with the key of the fourth."""
     c2 = (stream & LOW) * _M0 >> 32 ^ block ^ keys[0][1]
     p1 = (c2 & LOW) * _M1
     c0 = p1 >> 32 ^ (high & LOW) * _M1 ^ keys[1][0]
     p0 = (c0 & LOW) * _M0
-    return [p1 ^ keys[2][0], p0 >> 32 ^ keys[2][1], p0]
+    return [p1 ^ keys[2][0], p0 >> 32 ^ keys[2][1], p0 ^ keys[3][1]]
 
 
 def after_three(particle: list[Lanes], block: list[Lanes]) -> list[Lanes]:
@@ -89,10 +107,12 @@ def after_three(particle: list[Lanes], block: list[Lanes]) -> list[Lanes]:
     return [a ^ c, c1, b ^ d, c3]
 
 
-def last_round(counter: list[Lanes], key: tuple[Lanes, Lanes]) -> list[Lanes]:
+def last_round(counter: list[Lanes], keys: tuple[Lanes, Lanes] | None) -> list[Lanes]:
     """Words 0 and 1, and 2 and 3: the high and the low half of a lane."""
-    (p0, p1), (_, c1, _, c3), (k0, k1) = _products(counter), counter, key
-    return [p1.xor_high(c1.swapped(), k0 << 32), p0.xor_high(c3.swapped(), k1 << 32)]
+    (p0, p1), (_, c1, _, c3) = _products(counter), counter
+    if keys is None:
+        return [p1 ^ c1 << 32, p0 ^ c3 << 32]
+    return [p1.xor_high(c1.swapped(), keys[0] << 32), p0.xor_high(c3.swapped(), keys[1] << 32)]
 
 
 class PhiloxWords(Words):
@@ -100,13 +120,14 @@ class PhiloxWords(Words):
     float64 words to one, with id q.
 
     By a turn of (1, 3, 2) stages in float64 Zen 4 waits for square roots (measured: 16 x 8 normals
-    in 500 cycles; by others in 380 to 410, of which this one has the fewest instructions).
+    in 500 cycles; by others in 380 to 410, of which this one has the fewest instructions).  Of 83
+    turns in float32 this one is the best there (measured: 143 cycles, by (1, 3, 2) 148).
     """
 
     PARTICLES: ClassVar = {"float32": 2, "float64": 1}
     LANES, KEPT = 1, 3
     BLOCK_COUNTERS = 2
-    PACE: ClassVar = {32: (1, 3, 2), 64: (1, 3, 3)}
+    PACE: ClassVar = {32: (2, 9, 5), 64: (1, 3, 3)}
 
     def __init__(self, at: Address, count: int, width: int) -> None:
         self.at, self.width = at, width
@@ -114,19 +135,27 @@ class PhiloxWords(Words):
         counters = range(-(-count // 2))
         blocks = (of_block(at.stream, at.high, at.block + k, keys) for k in counters)
         self.blocks = [[word.over(width) for word in words] for words in blocks]
-        self.keys = [(a.over(width), b.over(width)) for a, b in keys]
+        self.first = keys[:4]
+        self.keys: list[tuple[Lanes, Lanes] | None] = [None]  # of the fourth round on
+        if wide_registers():
+            self.keys += [(k0.over(width), k1.over(width)) for k0, k1 in keys[4:]]
+            return
+        for one, next_ in zip(keys[4::2], keys[5::2], strict=True):
+            both = (a << 32 | b for a, b in zip(one, next_, strict=True))
+            self.keys += [Both(*(key.over(width) for key in both)), None]
 
     def kept(self, first: Lanes) -> list[Lanes]:
         """What three rounds make of counters."""
         kind = ir.VectorType(ir.IntType(64), self.width)
         lane = Lanes(first.builder, ir.Constant(kind, list(range(self.width))))
         stream, high = self.at.stream.over(self.width), self.at.high.over(self.width)
-        return of_particle(stream, first.over(self.width) + lane, high, self.keys)
+        keys = [(k0.over(self.width), k1.over(self.width)) for k0, k1 in self.first]
+        return of_particle(stream, first.over(self.width) + lane, high, keys)
 
     def words(self, kept: list[Lanes], bits: int, out: list[Lanes]) -> Stages:
         """Two of each counter."""
         counters = [after_three(kept, block) for block in self.blocks]
-        yield from rounds(counters, self.keys[3:-1])
+        yield from rounds(counters, self.keys[:-1])
         for counter in counters:
             out.extend(word.integers(bits) for word in last_round(counter, self.keys[-1]))
             yield None

@@ -39,6 +39,7 @@ class Recipe:
     structure is of G: one number, d of them, or d rows of `rank`; divergence the part that
     gives div a, "numeric" for central differences, None where G does not depend on x.
     stages is the way of taking a step, corrected whether Langevin steps follow it.
+    affine says whether a step is one of `advance_affine`, with tables of its own.
     marked says whether its score marks particles that it is not made for.
     dim is known where a part works on tuples.
     generator, of `noise.NOISE`, is that of the normals of the start, the steps and correctors.
@@ -61,6 +62,7 @@ class Recipe:
     divergence: Part | Literal["numeric"] | None = None
     stages: Literal["euler-maruyama", "milstein", "heun"] = "euler-maruyama"
     corrected: bool = False
+    affine: bool = False
     marked: bool = False
     boundary: Literal["reflect", "periodic", "absorb", "absorb-bridge"] | None = None
     dim: int | None = None
@@ -107,7 +109,7 @@ class Recipe:
         """A content hash of everything that is compiled in, None where part of it is opaque."""
         parts = [self.dtype, self.generator, self.storage, self.noisy, self.combine]
         parts += [self.stages, self.corrected, self.structure, self.dim, self.rank]
-        parts += [self.divergence == "numeric", self.boundary, self.marked]
+        parts += [self.divergence == "numeric", self.boundary, self.marked, self.affine]
         parts += [self.draw, self.draw_names, self.draw_uses, self.correlated]
         for part in (self.drift, self.diffusion, self.score, self.divergence):
             parts += _pieces(part)

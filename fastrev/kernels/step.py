@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.advance import make_advance, make_variances
+from fastrev.kernels.advance_affine import make_take_block
 from fastrev.kernels.boundary import make_begin, make_bound
 from fastrev.kernels.fill import BLOCK_STEPS
 from fastrev.kernels.jit import loop
@@ -15,6 +16,33 @@ from fastrev.kernels.streams import STREAM_CORRECTOR, STREAM_STEP
 
 _u64 = np.uint64
 _STEP, _CORRECTOR = _u64(STREAM_STEP), _u64(STREAM_CORRECTOR)
+
+
+def make_go_on(recipe: Recipe, build: Specialiser, real: Any) -> tuple[Any, Any, Any]:
+    """`prepare(noises, low, high, j0, k0, k1)` and `begin(x, tau, j0, t0, walls)`, before the first
+    step, and
+    `go_on(x, tau, noises, rooms, i, end, j0, address, clock, c, corrector, tables, walls)`: step i
+    of a tile, in place, or as many as are taken at once where x is asked for after step `end`, not
+    before; it returns how many.
+
+    The other arguments are those of `make_refill` and `make_step`.
+    """
+    prepare, refill = make_refill(recipe, build)
+    begin, step = make_step(recipe, build, real)
+    take_block = make_take_block(recipe, build)
+
+    @build.own_scalar
+    def go_on(x, tau, noises, rooms, i, end, j0, address, clock, c, corrector, tables, walls):
+        low, high, k0, k1 = address
+        if i % BLOCK_STEPS == 0:
+            refill(noises, i, len(clock[1]) - i, low, high, j0, k0, k1)
+        taken = take_block(x, noises[0], i, end, j0, tables)
+        if taken > 0:
+            return taken
+        step(x, tau, noises, rooms, i, j0, address, clock, c, corrector, tables, walls)
+        return 1
+
+    return prepare, begin, go_on
 
 
 def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.cache import ContentCache
-from fastrev.kernels.fill import BLOCK_STEPS
 from fastrev.kernels.leave import count_marked, keep_passages, lost_by, make_leave
 from fastrev.kernels.noise import NOISE
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.start import make_start
-from fastrev.kernels.step import make_refill, make_step
+from fastrev.kernels.step import make_go_on
 from fastrev.kernels.workspace import make_workspace
 
 _u64 = np.uint64
@@ -34,7 +33,7 @@ def make_kernel(recipe: Recipe, content: str | None) -> Any:
     build = Specialiser(recipe.dtype, content or uuid.uuid4().hex, inner=True)
     real = np.dtype(recipe.dtype).type
     run = _make_run(
-        make_step(recipe, build, real),
+        make_go_on(recipe, build, real),
         make_start(recipe, build, real),
         make_leave(recipe, build),
         recipe,
@@ -74,7 +73,7 @@ def _roles(build: Specialiser, recipe: Recipe) -> list[tuple[str, Any]]:
 
 
 def _make_run(
-    steps: tuple[Any, Any], start: Any, leave: Any, recipe: Recipe, build: Specialiser
+    steps: tuple[Any, Any, Any], start: Any, leave: Any, recipe: Recipe, build: Specialiser
 ) -> Any:
     """The kernel of a range of particle ids.
 
@@ -105,8 +104,7 @@ def _make_run(
     were marked.
     """
     (allocate, cut), lost_of = make_workspace(recipe, build), lost_by(recipe.storage)
-    prepare, refill = make_refill(recipe, build)
-    begin, step = steps
+    prepare, begin, go_on = steps
     walled, absorbing, marked = bool(recipe.boundary), recipe.absorbing, recipe.marked
 
     @build.entry
@@ -160,8 +158,8 @@ def _make_run(
                 if marked:
                     rooms[1][4] = 0
                 prepare(noises, low, high, j0, k0, k1)
-                k = zero
-                for i in range(count_steps + 1):
+                k = i = zero
+                while True:
                     if k < len(due) and due[k] == i:
                         leave(
                             k, frames, frame_rows, rows, j0, x, tau,
@@ -170,11 +168,10 @@ def _make_run(
                         k += 1
                     if i == count_steps:
                         break
-                    if i % BLOCK_STEPS == 0:
-                        refill(noises, i, count_steps - i, low, high, j0, k0, k1)
-                    step(
-                        x, tau, noises, rooms, i, j0, (low, high, k0, k1), clock, c, corrector,
-                        tables, walls,
+                    end = due[k] if k < len(due) else count_steps
+                    i += go_on(
+                        x, tau, noises, rooms, i, end, j0, (low, high, k0, k1), clock, c,
+                        corrector, tables, walls,
                     )  # fmt: skip
                 bad, place = lost_of(x)
                 if bad > 0 and first_bad < 0:

@@ -77,6 +77,7 @@ class Terms:
     structure   of G: one number, d of them (a diagonal), or d rows of `rank` numbers
     divergence  the kernel of div a, (div a)_i = sum_j d a_ij / dx_j; "numeric" for
                 central differences; None where G does not depend on x
+    affine      drift and g once more, where the drift is linear in each coordinate by itself
     """
 
     drift: Kernel
@@ -88,6 +89,7 @@ class Terms:
     structure: Literal["scalar", "diagonal", "matrix"] = "scalar"
     rank: int | None = None
     divergence: Kernel | Literal["numeric"] | None = None
+    affine: Callable[[Array], Affine] | None = None
 
 
 def multiply_add(a: Any, b: Any, c: Any) -> Any:
@@ -119,7 +121,7 @@ def _remembering(affine: Callable[[Array], Affine]) -> Callable[[Array], Affine]
 def affine_terms(
     affine: Callable[[Array], Affine], noise: float = 1.0, first: float = 1.0
 ) -> Terms:
-    """The terms of a process with a drift linear in x: three multiply-adds a step.
+    """The terms of a process with a drift linear in x.
 
     first   a time at which `affine` may be asked for its shape
     """
@@ -141,11 +143,7 @@ def affine_terms(
             structure="matrix" if matrix else "scalar",
             rank=sample.g.shape[1] if matrix else None,
         )
-    return Terms(
-        Kernel(linear, schedule=drift),
-        diffusion,
-        noise=noise,
-    )
+    return Terms(Kernel(linear, schedule=drift), diffusion, noise=noise, affine=law_at)
 
 
 class _Matrix(NamedTuple):
