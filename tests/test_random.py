@@ -11,8 +11,10 @@ from llvmlite import ir
 from scipy import stats
 
 import fastrev as fr
-from fastrev.kernels import aes, ars, philox
-from fastrev.kernels.lanes import Lanes
+from fastrev.kernels import aes, ars, lanes, philox, weave
+from fastrev.kernels import fill as fill_module
+from fastrev.kernels import noise as noise_module
+from fastrev.kernels.lanes import Lanes, exact
 from fastrev.kernels.noise import NOISE
 from fastrev.kernels.streams import STREAM_STEP
 
@@ -248,6 +250,52 @@ def test_bits_of_radii_and_angles_are_independent(bits, of_radius, of_angle, pai
     if len(pairs) == 4:  # the check can tell
         got, wanted = rank(of_angle + 8)
         assert got < wanted
+
+
+class AsLanes(Lanes):
+    """What single instructions of 512 bits do, by others: so that any processor runs their code."""
+
+    def range(self, least):
+        size = Lanes(self.builder, exact(self.builder, "fabs", self.value))
+        bound = self.constant(least).value
+        above = self.builder.fcmp_ordered(">", size.value, bound)
+        return Lanes(self.builder, self.builder.select(above, size.value, bound))
+
+    def xor_high(self, a, b):
+        return self ^ (a ^ b) & (0xFFFFFFFF << 32)
+
+    def of_registers(self, table):
+        places = range(self.value.type.count)
+        word, values = ir.IntType(32), ir.VectorType(ir.DoubleType(), len(table))
+        found = ir.Constant(ir.VectorType(ir.DoubleType(), len(places)), ir.Undefined)
+        for lane in (ir.Constant(word, k) for k in places):
+            k = self.builder.extract_element((self & 15).value, lane)
+            one = self.builder.extract_element(ir.Constant(values, list(table)), k)
+            found = self.builder.insert_element(found, one, lane)
+        return Lanes(self.builder, found)
+
+
+@generators
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_same_bits_by_other_registers(monkeypatch, generator, dtype):
+    """The code for 32 registers of 64 bytes where this has 16 of 32, and the other way round."""
+    wide = not lanes.wide_registers()
+    want = [fill(generator, dtype, 256, 64, 7, block, steps=s) for block in (0, 3) for s in (8, 3)]
+    for module in (lanes, fill_module, philox):
+        monkeypatch.setattr(module, "wide_registers", lambda: wide)
+    monkeypatch.setattr(weave, "keep_together", lambda *vectors: None)
+    monkeypatch.setattr(Lanes, "_range", AsLanes.range)
+    monkeypatch.setattr(Lanes, "xor_high", AsLanes.xor_high)
+    monkeypatch.setattr(Lanes, "_of_registers", AsLanes.of_registers)
+    name, words = f"{generator}_other", NOISE[generator].generator
+    monkeypatch.setitem(NOISE, generator, noise_module._make_noise(name, words))
+    got = [fill(generator, dtype, 256, 64, 7, block, steps=s) for block in (0, 3) for s in (8, 3)]
+    for a, b in zip(want, got, strict=True):
+        np.testing.assert_array_equal(a, b)
+    if (generator, dtype) == ("ars", "float32"):  # the check can tell
+        monkeypatch.setattr(Lanes, "sqrt", lambda self: self)
+        monkeypatch.setitem(NOISE, generator, noise_module._make_noise("wrong", words))
+        assert not np.array_equal(fill(generator, dtype, 256, 64, 7), want[0])
 
 
 def test_tails_reach_the_design():
