@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastrev.engine import memory
 from fastrev.engine.callback import Called, with_callable
+from fastrev.engine.coefficients import affine_steps, cast, check_finite, is_affine
 from fastrev.engine.messages import KernelError, PerformanceWarning, compile_message
 from fastrev.engine.observers import observer_of
 from fastrev.engine.outcome import make_rows
@@ -22,7 +23,6 @@ from fastrev.engine.program import Program, make_due
 from fastrev.engine.sizes import tile_size
 from fastrev.engine.specification import Specification
 from fastrev.model.boundary import Absorb
-from fastrev.model.check import InputError
 from fastrev.model.distribution import Distribution, Draw
 from fastrev.model.kernel import Kernel, Terms
 from fastrev.model.method import Prepared
@@ -90,11 +90,13 @@ def _prepare(spec: Specification, stored: bool) -> Program:
     roles = _roles(terms)
     parts: dict[str, Any] = {}
     tables: dict[str, tuple[Any, ...]] = dict.fromkeys(_ROLES, ())
-    for role, kernel in roles.items():
-        parts[role], tables[role] = _part(recipes.Part, role, kernel, spec, real)
-    affine = _is_affine(terms, prepared, spec)
+    affine = is_affine(terms, prepared, spec)
     if affine:
-        tables["drift"], tables["diffusion"] = _affine_steps(terms, prepared, spec, real)
+        parts = {role: recipes.Part(kernel.function) for role, kernel in roles.items()}
+        tables["drift"], tables["diffusion"] = affine_steps(terms, prepared, spec, real)
+    else:
+        for role, kernel in roles.items():
+            parts[role], tables[role] = _part(recipes.Part, role, kernel, spec, real)
     if terms.divergence == "numeric" and terms.score is not None:
         parts["divergence"] = "numeric"
     observers = [observer_of(one, spec) for one in spec.observed.values()]
@@ -202,38 +204,13 @@ def _part(
     if kernel.shape == "coordinate":
         scheduled = {name: _per_coordinate(v, spec.dim) for name, v in scheduled.items()}
     for name, values in scheduled.items():
-        with np.errstate(over="ignore"):
-            by_time = np.isfinite(values.astype(real)).reshape(len(values), -1).all(axis=1)
-        if not by_time.all():
-            t = float(times[int(np.argmin(by_time))])
-            raise InputError(
-                f"the process is singular on the time grid: {role}.{name} is not finite at "
-                f"t = {t:g}; a score is singular where the law is a point"
-            )
+        check_finite(f"{role}.{name}", values, times, real)
     if kernel.callback:
         return part(kernel.function, ("number",), (False,), kernel.shape), ()
     names = (*constants, *scheduled)
     flags = (False,) * len(constants) + (True,) * len(scheduled)
-    table = tuple(_cast(v, real) for v in (*constants.values(), *scheduled.values()))
+    table = tuple(cast(v, real) for v in (*constants.values(), *scheduled.values()))
     return part(kernel.function, names, flags, kernel.shape), table
-
-
-def _is_affine(terms: Terms, prepared: Prepared, spec: Specification) -> bool:
-    """Whether a step is one of `kernels.advance_affine`, and nothing else is done in it."""
-    plain = spec.method.stages != "heun" and not prepared.repeats and spec.boundary is None
-    return terms.affine is not None and plain
-
-
-def _affine_steps(
-    terms: Terms, prepared: Prepared, spec: Specification, real: Any
-) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Slopes and offsets, and spreads, of the steps of `kernels.advance_affine`."""
-    assert terms.affine is not None
-    law, h = terms.affine(spec.grid.times[:-1]), spec.grid.h[:, None]
-    slope, offset = (h * value.reshape(len(h), -1) for value in (law.slope, law.offset))
-    if not offset.any():
-        offset = offset[:0]
-    return (_cast(slope, real), _cast(offset, real)), (_cast(prepared.root * law.g, real),)
 
 
 def _corrector(prepared: Prepared, spec: Specification, real: Any) -> tuple[Any, ...]:
@@ -254,13 +231,8 @@ def _per_coordinate(values: NDArray[np.float64], dim: int) -> NDArray[np.float64
     return values if values.ndim == 1 else np.broadcast_to(values, (len(values), dim))
 
 
-def _cast(value: NDArray[np.float64], real: Any) -> Any:
-    """A scalar or a contiguous array of the run's dtype."""
-    return real(value) if np.ndim(value) == 0 else np.ascontiguousarray(value, dtype=real)
-
-
 def _draw_values(draw: Draw | None, real: Any) -> tuple[Any, ...]:
-    return tuple(_cast(v, real) for v in draw.params.values()) if draw else ()
+    return tuple(cast(v, real) for v in draw.params.values()) if draw else ()
 
 
 def _digest(content: str | None, values: tuple[Any, ...]) -> str:
