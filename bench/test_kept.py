@@ -3,8 +3,8 @@
 from fastrev.bench import measure
 from fastrev.bench.models import brownian, scheme_law
 
-RECORDED = 36.0
-"""fastrev float32 over Numba's fused loop with np.random: 38 to 43 on two cores of Zen 3, 36 on
+RECORDED = 33.0
+"""fastrev float32 over Numba's fused loop with np.random: 33 to 43 on two cores of Zen 3, 36 on
 those of Emerald Rapids before eight steps were taken at once."""
 
 
