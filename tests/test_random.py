@@ -14,7 +14,7 @@ import fastrev as fr
 from fastrev.kernels import aes, ars, lanes, philox, weave
 from fastrev.kernels import fill as fill_module
 from fastrev.kernels import noise as noise_module
-from fastrev.kernels.lanes import Lanes, exact
+from fastrev.kernels.lanes import Lanes
 from fastrev.kernels.noise import NOISE
 from fastrev.kernels.streams import STREAM_STEP
 
@@ -255,12 +255,6 @@ def test_bits_of_radii_and_angles_are_independent(bits, of_radius, of_angle, pai
 class AsLanes(Lanes):
     """What single instructions of 512 bits do, by others: so that any processor runs their code."""
 
-    def range(self, least):
-        size = Lanes(self.builder, exact(self.builder, "fabs", self.value))
-        bound = self.constant(least).value
-        above = self.builder.fcmp_ordered(">", size.value, bound)
-        return Lanes(self.builder, self.builder.select(above, size.value, bound))
-
     def xor_high(self, a, b):
         return self ^ (a ^ b) & (0xFFFFFFFF << 32)
 
@@ -284,7 +278,6 @@ def test_same_bits_by_other_registers(monkeypatch, generator, dtype):
     for module in (lanes, fill_module, philox):
         monkeypatch.setattr(module, "wide_registers", lambda: wide)
     monkeypatch.setattr(weave, "keep_together", lambda *vectors: None)
-    monkeypatch.setattr(Lanes, "_range", AsLanes.range)
     monkeypatch.setattr(Lanes, "xor_high", AsLanes.xor_high)
     monkeypatch.setattr(Lanes, "_of_registers", AsLanes.of_registers)
     name, words = f"{generator}_other", NOISE[generator].generator

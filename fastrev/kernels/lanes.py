@@ -141,8 +141,7 @@ class Lanes:
 
     def magnitude(self, least: float) -> "Lanes":
         """|self|, or `least` where it is less; of numbers, not NaN."""
-        kind = self.value.type
-        if isinstance(kind, ir.VectorType) and str(self._element) in _RANGE and self._bits == 512:
+        if self._bits == 512 and processor_has("avx512dq"):
             return self._range(least)
         size = Lanes(self.builder, exact(self.builder, "fabs", self.value))
         bound = self.constant(least)
@@ -200,8 +199,8 @@ class Lanes:
 
     @property
     def _bits(self) -> int:
-        """Of a vector."""
-        return int(self.value.type.count) * _INTEGERS[str(self._element)].width
+        """Of all the floats."""
+        return int(getattr(self.value.type, "count", 1)) * _INTEGERS[str(self._element)].width
 
     def _range(self, least: float) -> "Lanes":
         """The greater magnitude of two, without a sign: one instruction of 512 bits."""
