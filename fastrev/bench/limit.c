@@ -67,6 +67,7 @@ INLINE vf size(vf x) { return (vf)_mm512_range_ps((__m512)x, _mm512_set1_ps(0.25
 
 INLINE vq swap(vq a) { return a >> 32 | a << 32; }
 INLINE vu last(vq a, vq b, vq k) { return (vu)(a ^ ((b ^ k) & HIGH)); }
+
 #if BYTES == 32
 
 INLINE vq multiply(vq a, vq b) { return (vq)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
