@@ -126,8 +126,18 @@ def normals(ids, step, coordinate, seed, dtype="float32", stream=1, generator="p
         w = philox4x32((address, low >> np.uint64(1), high, counter), key)[2 * (k % 2) :]
         return np.where(ids % np.uint64(2) == 0, w[1], w[0])
 
-    w_angle = angle(word((pair + 1) % 4), word((pair + 2) % 4), bits) if stream else word(1)
+    w_angle = angle(word((pair + 1) % 4), word((pair + 2) % 4), bits)
     return box_muller(word(pair), w_angle, bits)[member]
+
+
+def first_normals(ids, coordinate, seed, dtype="float32", generator="philox"):
+    """The standard normal of each id at the start: eight of one address serve eight ids."""
+    ids = np.asarray(ids, dtype=np.uint64)
+    group, place = np.divmod(ids & MASK, np.uint64(128))
+    steps, shared = place // np.uint64(16), group * np.uint64(16) + place % np.uint64(16)
+    shared += ids & ~MASK
+    every = [normals(shared, s, coordinate, seed, dtype, 0, generator) for s in range(8)]
+    return np.choose(steps.astype(int), every)
 
 
 def reverse_brownian(x, D, T, num_steps, noise: Callable[[int], np.ndarray]):

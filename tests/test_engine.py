@@ -282,14 +282,14 @@ def test_ids_beyond_32_bits(generator):
         np.testing.assert_array_equal(frames[:, particle - first], path[[0, -1]])
     ids = first + np.arange(count)
 
-    def normals(ids, step, stream):
-        return naive.normals(ids, step, 0, 5, stream=stream, generator=generator)
+    def normals(ids, step):
+        return naive.normals(ids, step, 0, 5, generator=generator)
 
-    start = normals(ids, 0, 0)
+    start = naive.first_normals(ids, 0, 5, generator=generator)
     assert np.max(np.abs(frames[0, :, 0] - start)) < 1e-5
-    z = sum(normals(ids, i, 1) for i in range(9))
+    z = sum(normals(ids, i) for i in range(9))
     assert np.max(np.abs(frames[-1, :, 0] - start - z / 3)) < 1e-5
-    low = sum(normals(ids % 2**32, i, 1) for i in range(9))
+    low = sum(normals(ids % 2**32, i) for i in range(9))
     assert np.max(np.abs(frames[-1, :, 0] - start - low / 3)) > 1.0
 
 

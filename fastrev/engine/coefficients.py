@@ -43,9 +43,9 @@ def check_finite(
 ) -> None:
     """Refuse numbers of steps (S, ...) that the run's dtype does not hold.  Raises InputError."""
     with np.errstate(over="ignore"):
-        by_time = np.isfinite(values.astype(real)).reshape(len(values), -1).all(axis=1)
-    if not by_time.all():
-        t = float(times[int(np.argmin(by_time))])
+        finite = np.isfinite(values.astype(real))
+    if not finite.all():
+        t = float(times[int(np.argmin(finite.reshape(len(values), -1).all(axis=1)))])
         raise InputError(
             f"the process is singular on the time grid: {name} is not finite at "
             f"t = {t:g}; a score is singular where the law is a point"

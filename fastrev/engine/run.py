@@ -40,7 +40,7 @@ class Run:
         frames: Any,
         times: NDArray[np.float64],
         seed: int,
-        toml: str,
+        toml: str | None,
         specification: Specification | None = None,
         seconds: float = math.nan,
         compile_seconds: float = math.nan,
@@ -54,15 +54,23 @@ class Run:
         self.frames = frames
         self.times = times
         self.seed = seed
-        self.toml = toml
         self.seconds = seconds
         self.compile_seconds = compile_seconds
         self.non_finite = non_finite
         self.path = path
         self._observables = observables
         self._first_passage = first_passage
-        self._specification = specification
+        self._specification, self._toml = specification, toml
         self._kernels, self._trust = kernels, trust
+
+    @cached_property
+    def toml(self) -> str:
+        """The specification as text."""
+        if self._toml is None:
+            from fastrev.engine.describe import to_toml
+
+            return to_toml(self.specification).toml
+        return self._toml
 
     @property
     def x(self) -> NDArray[Any]:

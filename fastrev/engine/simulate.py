@@ -260,7 +260,7 @@ def _in_memory(spec: Specification, program: Program, progress: bool | None) -> 
         rows.frames,
         spec.times,
         spec.seed,
-        to_toml(spec).toml,
+        None if program.recipe.own else to_toml(spec).toml,  # a user's functions as they are now
         spec,
         seconds,
         program.compile_seconds,

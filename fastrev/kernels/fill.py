@@ -2,8 +2,8 @@
 
 Row s of the buffer serves step 8 b + s.  The eight normals of a particle take four words, of the
 counters of block b of one of the generators: each gives the radius of a pair, and two others its
-angle (`normal.angle`).  A single draw takes a word for its radius and one for its angle.  The words
-of a vector of counters lie where the vector of normals needs them, with no shuffles.
+angle (`normal.angle`).  The words of a vector of counters lie where the vector of normals needs
+them, with no shuffles.
 
 While the normals of some particles are made of squared radii and angles, the squared radii of the
 next are made of their words, and the words of those after them: so few instructions wait for the
@@ -29,8 +29,6 @@ from fastrev.kernels.weave import Stages, finished, staggered
 
 BLOCK_STEPS = 8
 """Steps whose noise is made at once."""
-_NARROW_PACE: tuple[int, ...] = (1, 1)
-"""Where words and normals of two vectors are all that registers hold."""
 _ONE_BY_ONE = 32
 """Vectors of which a phase is done before the next: their rows take 8 kB."""
 _BYTES = {"float": 4, "double": 8, "i32": 4, "i64": 8}
@@ -46,15 +44,14 @@ class _Fill:
     """Emits the loop of `fill_normals`, of vectors of particles.
 
     bits   of a float
-    rows   normals of a particle
-    pairs  of normals that these take
+    pairs  of normals of a particle
     lanes  floats in a vector; width: 64-bit integers
     """
 
-    def __init__(self, generator: type[Words], at: Address, bits: int, rows: int) -> None:
-        self.builder, self.bits, self.pairs = at.high.builder, bits, -(-rows // 2)
+    def __init__(self, generator: type[Words], at: Address, bits: int, pairs: int) -> None:
+        self.builder, self.bits, self.pairs = at.high.builder, bits, pairs
         self.lanes, self.width = _lanes(bits), _lanes(64)
-        self.generator = generator(at, PAIRS if self.pairs > 1 else 2, self.width)
+        self.generator = generator(at, PAIRS, self.width)
 
     def kept(self, words: list[Any], index: Any) -> list[Lanes]:
         """What is kept of a vector of counters at these addresses."""
@@ -77,20 +74,16 @@ class _Fill:
         found: list[list[Lanes]] = [[] for _ in range(self.pairs)]
 
         def pair(k: int) -> Stages:
-            word = angle(words, k, self.bits) if self.pairs > 1 else words[1]
-            return normal_pair(squares[k], words[k], word, self.bits, found[k])
+            return normal_pair(
+                squares[k], words[k], angle(words, k, self.bits), self.bits, found[k]
+            )
 
         yield from staggered(*(pair(k) for k in range(self.pairs)))
         out += [z for pair in found for z in pair]
 
-    def at_once(self, words: list[Lanes], out: list[Lanes]) -> Stages:
-        """The normals of words."""
-        squares: list[Lanes] = []
-        yield from self.squares(words, squares)
-        yield from self.normals(squares, out)
-
     def emit(self, rows: list[Any], count: Any, kept: Any) -> None:
-        """Rows of `count` vectors from the addresses on; kept(index) of `kept` or `_made`."""
+        """The first of eight rows of `count` vectors from the addresses on; kept(index) of `kept`
+        or `_made`.  The other rows are scratch."""
 
         def store(normals: list[Lanes], index: Any) -> None:
             for row, z in zip(rows, normals, strict=False):
@@ -99,10 +92,8 @@ class _Fill:
         if wide_registers():
             phases = [self.words, self.squares, self.normals]
             pipelined(self.builder, count, kept, phases, store, self.generator.PACE[self.bits])
-        elif len(rows) == 2 * PAIRS:
-            self.one_by_one(rows, count, kept)
         else:
-            pipelined(self.builder, count, kept, [self.words, self.at_once], store, _NARROW_PACE)
+            self.one_by_one(rows, count, kept)
 
     def one_by_one(self, rows: list[Any], count: Any, kept: Any) -> None:
         """Rows, each phase of some vectors before the next, from row to row.
@@ -111,7 +102,7 @@ class _Fill:
         normals in 36 ns instead of 41, by ARS in 28 instead of 32).
         """
         builder, number = self.builder, {32: ir.FloatType(), 64: ir.DoubleType()}[self.bits]
-        of_words, of_squares = rows[PAIRS:], rows[:PAIRS]
+        of_words, of_squares = rows[PAIRS:], rows[: self.pairs]
         words = ir.VectorType(ir.IntType(self.bits), self.lanes)
         squares = ir.VectorType(number, self.lanes)
         some = ir.Constant(count.type, _ONE_BY_ONE)
@@ -172,8 +163,11 @@ def _address(builder: Any, args: Any) -> Address:
     return Address(*(Lanes(builder, value) for value in args))
 
 
-def make_fill(generator: type[Words], count: int, kept: bool) -> Any:
-    """Fill the first rows, from kept words or from the first counter."""
+def make_fill(generator: type[Words], pairs: int, kept: bool) -> Any:
+    """Fill the first rows of eight, two for each pair, from kept words or from the first counter.
+
+    The others are scratch.
+    """
 
     @intrinsic
     def fill(typingctx, z, w, particles, high, block, stream, k0, k1):
@@ -183,11 +177,11 @@ def make_fill(generator: type[Words], count: int, kept: bool) -> Any:
 
         def codegen(context, builder, signature, args):
             kinds, zero = signature.args, ir.Constant(args[1].type, 0)
-            places = [[ir.Constant(zero.type, s), args[1], zero] for s in range(count)]
+            places = [[ir.Constant(zero.type, s), args[1], zero] for s in range(2 * PAIRS)]
             rows = _rows_of(context, builder, kinds[0], args[0], places)
             array = context.make_array(kinds[0])(context, builder, args[0])
             size = cgutils.unpack_tuple(builder, array.shape)[2]
-            loop = _Fill(generator, _address(builder, args[3:]), bits, count)
+            loop = _Fill(generator, _address(builder, args[3:]), bits, pairs)
             vectors = builder.udiv(size, ir.Constant(size.type, loop.lanes))
             if kept:
                 places = [[ir.Constant(zero.type, k), zero] for k in range(generator.KEPT)]

@@ -8,7 +8,7 @@ from fastrev.kernels.aligned import aligned
 from fastrev.kernels.ars import ArsWords
 from fastrev.kernels.fill import BLOCK_STEPS, make_fill, make_keep
 from fastrev.kernels.jit import loop, scalar
-from fastrev.kernels.normal import normal_pair64, uniform64
+from fastrev.kernels.normal import PAIRS, normal_pair64, uniform64
 from fastrev.kernels.philox import PhiloxWords, philox4x32
 from fastrev.kernels.streams import Words
 
@@ -45,8 +45,9 @@ class Noise(NamedTuple):
     keep_words(words, first, high, stream, k0, k1)
                 what `fill_normals` uses at every block of consecutive counters, in words
                 (KEPT, Q) uint64, from the low word `first` on
-    fill_first(z, w, low, high, block, stream, k0, k1)
-                row 0 alone, for the initial draw
+    fill_first(row, z, low, high, stream, k0, k1)
+                a row (B,) of one normal of each particle, for the initial draw, with z as scratch:
+                the eight of sixteen counters' block serve 128 particles, sixteen after sixteen
     fill_normals(z, w, steps, words, low, high, block, stream, k0, k1)
                 the rows of z (8, w, B) of at least `steps` steps from particle `low` on, B a whole
                 multiple of `WHOLE`; of `words` for the same particles, key, stream and coordinate.
@@ -68,13 +69,16 @@ class Noise(NamedTuple):
 
 
 _HALF_BLOCK = BLOCK_STEPS // 2
+_GROUP = BLOCK_STEPS * WHOLE
+"""Particles that the normals of `WHOLE` of them serve at their start."""
 
 
 def _make_noise(name: str, generator: type[Words]) -> Noise:
-    fill_one = make_fill(generator, 1, False)
-    fill_half = make_fill(generator, _HALF_BLOCK, True)
-    fill_whole = make_fill(generator, BLOCK_STEPS, True)
+    fill_starts = make_fill(generator, PAIRS, False)
+    fill_half = make_fill(generator, PAIRS // 2, True)
+    fill_whole = make_fill(generator, PAIRS, True)
     keep = make_keep(generator)
+    zero, whole, group = _u64(0), _u64(WHOLE), _u64(_GROUP)
     shared32, shared64 = (_u64(generator.PARTICLES[dtype]) for dtype in ("float32", "float64"))
 
     def named(function: Any) -> Any:
@@ -98,9 +102,23 @@ def _make_noise(name: str, generator: type[Words]) -> Noise:
 
     @loop
     @named
-    def fill_first(z, w, low, high, block, stream, k0, k1):
-        fill_one(z, w, low // shared(z), high, block, stream, k0, k1)
-        begin_with(z[:1], w, low)
+    def fill_first(row, z, low, high, stream, k0, k1):
+        before, size = np.intp(low % group), len(row)
+        groups, room = -(-(before + size) // _GROUP), z.shape[2] // WHOLE
+        for g0 in range(0, groups, room):
+            count = min(room, groups - g0)
+            first = _u64((low // group + _u64(g0)) * whole)
+            part = z[:, :1, : count * WHOLE]
+            fill_starts(part, 0, first // shared(z), high, zero, stream, k0, k1)
+            for k in range(count):
+                for s in range(BLOCK_STEPS):
+                    a, b = ((g0 + k) * BLOCK_STEPS + s) * WHOLE - before, k * WHOLE
+                    if a >= 0 and a + WHOLE <= size:
+                        for l in range(WHOLE):
+                            row[a + l] = z[s, 0, b + l]
+                    else:
+                        for l in range(max(0, -a), min(WHOLE, size - a)):
+                            row[a + l] = z[s, 0, b + l]
 
     @loop
     @named

@@ -1,10 +1,11 @@
 """What one compiled kernel is made of."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastrev.kernels.fingerprint import OpaqueError, fingerprint
+from fastrev.kernels.fingerprint import OpaqueError, fingerprint, plain_function
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,19 @@ class Recipe:
             return 7 if two else 4
         return 3 if two else 1  # score; predicted state and drift there
 
+    @property
+    def own(self) -> bool:
+        """Whether it is made of this package's own functions, which are what they are from
+        beginning to end of a process: a user's may refer to what changes."""
+        functions = [part.function for part in self.parts] + [self.combine, self.draw]
+        functions += [o.part.function for o in self.observers if o.part]
+        return all(map(_is_own, functions))
+
     def fingerprint(self) -> str | None:
         """A content hash of everything that is compiled in, None where part of it is opaque."""
+        return _remembered(self) if self.own else self._fingerprint()
+
+    def _fingerprint(self) -> str | None:
         parts = [self.dtype, self.generator, self.storage, self.noisy, self.combine]
         parts += [self.stages, self.corrected, self.structure, self.dim, self.rank]
         parts += [self.divergence == "numeric", self.boundary, self.marked, self.affine]
@@ -120,6 +132,20 @@ class Recipe:
             return fingerprint(*parts)
         except OpaqueError:
             return None
+
+
+@functools.lru_cache(256)
+def _remembered(recipe: Recipe) -> str | None:
+    """Its fingerprint, which takes a tenth of a small run's time."""
+    return recipe._fingerprint()
+
+
+def _is_own(function: Any) -> bool:
+    """Whether a function is this package's, and holds none that it was given; or None."""
+    plain = plain_function(function)
+    if plain is None:
+        return function is None
+    return plain.__module__.startswith("fastrev.") and plain.__closure__ is None
 
 
 def _pieces(part: Any) -> list[Any]:

@@ -11,7 +11,8 @@ from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.streams import STREAM_INITIAL
 
 _u64 = np.uint64
-_ZERO, _ONE, _TWO = _u64(0), _u64(1), _u64(2)
+_U, _V = _u64(2), _u64(3)
+"""Numbers of their counters; Philox's normals have 0 and 1."""
 _INITIAL = _u64(STREAM_INITIAL)
 
 
@@ -41,17 +42,16 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
         for w in range(x.shape[0]):
             j = j0 + w
             address = _u64(_INITIAL | _u64(j))
-            normals = z[0, 0]
             if uses_z:
-                fill_first(z, 0, low, high, _ZERO, address, k0, k1)
+                fill_first(x[w], z, low, high, address, k0, k1)
             for l in range(x.shape[1]):
                 i = _u64(low + _u64(l))
                 u = v = 0.5
-                normal_z = normals[l] if uses_z else real(0.0)
+                normal_z = x[w, l] if uses_z else real(0.0)
                 if uses_u:
-                    u = uniform_at(i, high, _ONE, _INITIAL, k0, k1)
+                    u = uniform_at(i, high, _U, _INITIAL, k0, k1)
                 if uses_v:
-                    v = uniform_at(i, high, _TWO, address, k0, k1)
+                    v = uniform_at(i, high, _V, address, k0, k1)
                 x[w, l] = real(draw(j, u, v, normal_z, p))
 
     if not recipe.correlated:
@@ -62,7 +62,7 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
         start(x, z, low, high, j0, k0, k1, x0, done, values)
         p = params(values, 0, 0)
         for l in range(x.shape[1]):
-            u = uniform_at(_u64(low + _u64(l)), high, _ONE, _INITIAL, k0, k1)
+            u = uniform_at(_u64(low + _u64(l)), high, _U, _INITIAL, k0, k1)
             k = 0
             for q in range(len(p.cumulative)):
                 if u > p.cumulative[q]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
 from fastrev.model.unrolled import matrix_drift, matrix_rows
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,11 @@ def _diffusion(x, t, p):  # type: ignore[no-untyped-def]
     return p.g
 
 
-def _remembering(affine: Callable[[Array], Affine]) -> Callable[[Array], Affine]:
+def remembering(affine: Callable[[Array], T]) -> Callable[[Array], T]:
     """The same function, which at the times asked for last need not be evaluated again."""
-    last: list[tuple[Array, Affine]] = []
+    last: list[tuple[Array, T]] = []
 
-    def law(times: Array) -> Affine:
+    def law(times: Array) -> T:
         if not last or not np.array_equal(last[0][0], times):
             last[:] = [(times, affine(times))]
         return last[0][1]
@@ -125,7 +127,7 @@ def affine_terms(
 
     first   a time at which `affine` may be asked for its shape
     """
-    law_at = _remembering(affine)  # drift and diffusion are asked for at the same times
+    law_at = remembering(affine)  # drift and diffusion are asked for at the same times
     diffusion = Kernel(_diffusion, schedule=lambda times: {"g": law_at(times).g})
 
     def drift(times: Array) -> Mapping[str, Array]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
-from fastrev.model.kernel import Affine, Kernel, Terms, affine_terms, multiply_add
+from fastrev.model.kernel import Affine, Kernel, Terms, affine_terms, multiply_add, remembering
 
 
 class HasTerms(Protocol):
@@ -115,8 +115,9 @@ class Reverse:
     def terms(self, dim: int) -> Terms:
         """Drift, diffusion, score and how they combine; one linear drift where it is one."""
         first = min(1.0, self.horizon)
-        if self.affine(np.array([first])) is not None:
-            return affine_terms(self.affine, self.noise, first)  # type: ignore[arg-type]
+        affine = remembering(self.affine)
+        if affine(np.array([first])) is not None:
+            return affine_terms(affine, self.noise, first)  # type: ignore[arg-type]
         return self.split_terms(dim)
 
     def split_terms(self, dim: int) -> Terms:

@@ -11,6 +11,7 @@ from fastrev.model.check import Array, InputError
 from fastrev.model.distribution import Distribution, agree
 from fastrev.model.distributions import Empirical
 from fastrev.model.kernel import Kernel, linear, named_params
+from fastrev.model.mixture import Components
 from fastrev.model.neighbours import centred, neighbours
 from fastrev.model.unrolled import matrix_drift
 
@@ -89,7 +90,7 @@ class ExactScore:
         c = self.p0.components()
         if len(c.weights) > 1:
             return None
-        if self.full:
+        if self._coupled(c):
             means, covs = self.process.pushed(self.p0, times)
             precision = _inverse(covs)[:, 0]
             return -precision, np.einsum("sij,sj->si", precision, means[:, 0])
@@ -104,9 +105,9 @@ class ExactScore:
 
         agree(self.p0.dim, dim)
         components = self.p0.components()
-        if len(components.weights) == 1 and self.full:
+        if len(components.weights) == 1 and self._coupled(components):
             return Kernel(matrix_drift(dim), schedule=self._gaussian_schedule, shape="tuple")
-        if self.full:
+        if self._coupled(components):
             return Kernel(mixture.full_score, schedule=self._full_schedule, shape="tile")
         if len(components.weights) == 1:
             return Kernel(linear, schedule=self._gaussian_schedule)
@@ -134,10 +135,9 @@ class ExactScore:
         params = _Points(packed(padded), np.concatenate(columns), half_norms, centres, group)
         return Kernel(empirical_score, params, self._empirical_schedule, shape="tile")
 
-    @property
-    def full(self) -> bool:
+    def _coupled(self, components: Components) -> bool:
         """Whether coordinates depend on one another."""
-        return hasattr(self.process, "flow") or self.p0.components().covs is not None
+        return hasattr(self.process, "flow") or components.covs is not None
 
     def _full_schedule(self, times: Array) -> Mapping[str, Array]:
         means, covs = self.process.pushed(self.p0, times)

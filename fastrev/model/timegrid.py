@@ -1,6 +1,7 @@
 """The times at which a run steps."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,10 +67,12 @@ class TimeGrid:
         """True where time runs from T towards 0."""
         return self.end < self.start
 
-    @property
+    @cached_property
     def h(self) -> Array:
-        """Signed step sizes h_i = t_{i+1} - t_i, shape (S,)."""
-        return np.diff(self.times)
+        """Signed step sizes h_i = t_{i+1} - t_i, shape (S,), read-only."""
+        h = np.diff(self.times)
+        h.setflags(write=False)
+        return h
 
     @classmethod
     def uniform(cls, t0: float, t1: float, steps: int) -> "TimeGrid":
