@@ -146,8 +146,8 @@ INLINE vu angle(vu first, vu second)
 #endif
 }
 
-/* random_words: so many words of GROUPS x LANES particles of a tile, from its l-th on, of block
-   number `block` */
+/* random_words: the words of GROUPS x LANES particles of a tile, from its l-th on, of block number
+   `block` */
 
 #ifdef ARS
 
@@ -161,53 +161,52 @@ INLINE vq aes_last(vq s, vq k) { return (vq)_mm256_aesenclast_epi128((__m256i)s,
 #error "no instruction for rounds of AES in vectors"
 #endif
 
-INLINE void random_words(uint64_t first, int l, uint64_t block, int words, uint64_t stream,
-                         uint64_t seed, vu w[GROUPS][WORDS])
+INLINE void random_words(uint64_t first, int l, uint64_t block, uint64_t stream, uint64_t seed,
+                         vu w[GROUPS][WORDS])
 {
     vq key, sum, state[WORDS * GROUPS];
     for (int k = 0; k < LANES / 2; k++) {
         key[k] = k % 2 ? 0 : seed;
         sum[k] = k % 2 ? 0xBB67AE8584CAA73Bu : 0x9E3779B97F4A7C15u;
     }
-    UNROLL for (int j = 0; j < words * GROUPS; j++) {
-        uint64_t id = (uint32_t)(first + l) / 4 + j / words * (LANES / 4);
+    UNROLL for (int j = 0; j < WORDS * GROUPS; j++) {
+        uint64_t id = (uint32_t)(first + l) / 4 + j / WORDS * (LANES / 4);
         vq counter;
         for (int k = 0; k < LANES / 2; k++) /* no tile crosses 2^32 */
-            counter[k] = k % 2 ? first >> 32 | (4 * block + j % words) << 32
+            counter[k] = k % 2 ? first >> 32 | (4 * block + j % WORDS) << 32
                                : stream | (id + k / 2) << 32;
         state[j] = counter ^ key;
     }
     UNROLL for (int round = 0; round < 6; round++) {
         key += sum;
-        UNROLL for (int j = 0; j < words * GROUPS; j++) state[j] = aes(state[j], key);
+        UNROLL for (int j = 0; j < WORDS * GROUPS; j++) state[j] = aes(state[j], key);
     }
     key += sum;
-    UNROLL for (int j = 0; j < words * GROUPS; j++)
-        w[j / words][j % words] = (vu)aes_last(state[j], key);
+    UNROLL for (int j = 0; j < WORDS * GROUPS; j++)
+        w[j / WORDS][j % WORDS] = (vu)aes_last(state[j], key);
 }
 
 #else
 
 #define COUNTERS (WORDS / 2)
 
-INLINE void random_words(uint64_t first, int l, uint64_t block, int words, uint64_t stream,
-                         uint64_t seed, vu w[GROUPS][WORDS])
+INLINE void random_words(uint64_t first, int l, uint64_t block, uint64_t stream, uint64_t seed,
+                         vu w[GROUPS][WORDS])
 {
-    const int counters = words / 2;
     const vq m0 = (vq){} + 0xD2511F53u, m1 = (vq){} + 0xCD9E8D57u;
     vq c0[COUNTERS * GROUPS], c1[COUNTERS * GROUPS], c2[COUNTERS * GROUPS], c3[COUNTERS * GROUPS];
-    UNROLL for (int j = 0; j < counters * GROUPS; j++) {
+    UNROLL for (int j = 0; j < COUNTERS * GROUPS; j++) {
         vq lane;
         for (int k = 0; k < LANES / 2; k++)
-            lane[k] = j / counters * (LANES / 2) + k;
+            lane[k] = j / COUNTERS * (LANES / 2) + k;
         c0[j] = (vq){} + stream;
         c1[j] = lane + (uint32_t)(first + l) / 2;
         c2[j] = (vq){} + (first >> 32); /* no tile crosses 2^32 */
-        c3[j] = (vq){} + (2 * block + j % counters);
+        c3[j] = (vq){} + (2 * block + j % COUNTERS);
     }
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
     UNROLL for (int round = 0; round < 9; round++) {
-        UNROLL for (int j = 0; j < counters * GROUPS; j++) {
+        UNROLL for (int j = 0; j < COUNTERS * GROUPS; j++) {
             vq p0 = multiply(c0[j], m0), p1 = multiply(c2[j], m1);
             c0[j] = swap(p1) ^ c1[j] ^ (uint64_t)k0;
             c1[j] = p1;
@@ -217,9 +216,9 @@ INLINE void random_words(uint64_t first, int l, uint64_t block, int words, uint6
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
-    UNROLL for (int j = 0; j < counters * GROUPS; j++) {
+    UNROLL for (int j = 0; j < COUNTERS * GROUPS; j++) {
         vq p0 = multiply(c0[j], m0), p1 = multiply(c2[j], m1);
-        vu *pair = &w[j / counters][2 * (j % counters)];
+        vu *pair = &w[j / COUNTERS][2 * (j % COUNTERS)];
         pair[0] = last(p1, swap(c1[j]), (vq){} + ((uint64_t)k0 << 32));
         pair[1] = last(p0, swap(c3[j]), (vq){} + ((uint64_t)k1 << 32));
     }
@@ -236,15 +235,31 @@ typedef struct {
     int64_t *next; /* the tile that nobody has begun */
 } Work;
 
+/* The eight normals of GROUPS x LANES particles of a tile in a block, from its l-th on. */
+INLINE void normals(uint64_t first, int l, uint64_t block, uint64_t stream, uint64_t seed,
+                    vf z[GROUPS][8])
+{
+    vu w[GROUPS][WORDS];
+    random_words(first, l, block, stream, seed, w);
+    UNROLL for (int g = 0; g < GROUPS; g++) {
+        UNROLL for (int k = 0; k < 4; k++) {
+            vu word = angle(w[g][(k + 1) % 4], w[g][(k + 2) % 4]);
+            normal_pair(w[g][k], word, &z[g][2 * k], &z[g][2 * k + 1]);
+        }
+    }
+}
+
+/* At the start the eight normals of sixteen addresses serve 128 particles, sixteen after sixteen. */
 INLINE void start_tile(float *x, const Work *work, uint64_t first)
 {
-    for (int l = 0; l < TILE; l += GROUPS * LANES) {
-        vu w[GROUPS][WORDS];
-        random_words(first, l, 0, 2, STREAM_INITIAL, work->seed, w);
+    uint64_t shared = first >> 32 << 32 | (uint32_t)first / 8;
+    for (int l = 0; l < TILE / 8; l += GROUPS * LANES) {
+        vf z[GROUPS][8];
+        normals(shared, l, 0, STREAM_INITIAL, work->seed, z);
         for (int g = 0; g < GROUPS; g++) {
-            vf z0, z1;
-            normal_pair(w[g][0], w[g][1], &z0, &z1);
-            *(vf *)&x[l + g * LANES] = z0 * work->std;
+            int v = l + g * LANES;
+            for (int k = 0; k < 8; k++)
+                *(vf *)&x[v / 16 * 128 + k * 16 + v % 16] = z[g][k] * work->std;
         }
     }
 }
@@ -253,15 +268,11 @@ INLINE void eight_steps(float *x, const Work *work, uint64_t first, uint64_t blo
 {
     const float *a = work->a + 8 * block, *s = work->s + 8 * block;
     for (int l = 0; l < TILE; l += GROUPS * LANES) {
-        vu w[GROUPS][WORDS];
-        random_words(first, l, block, WORDS, STREAM_STEP, work->seed, w);
+        vf z[GROUPS][8];
+        normals(first, l, block, STREAM_STEP, work->seed, z);
         UNROLL for (int g = 0; g < GROUPS; g++) {
-            vf v = *(vf *)&x[l + g * LANES], z[8];
-            UNROLL for (int k = 0; k < 4; k++) {
-                vu word = angle(w[g][(k + 1) % 4], w[g][(k + 2) % 4]);
-                normal_pair(w[g][k], word, &z[2 * k], &z[2 * k + 1]);
-            }
-            UNROLL for (int k = 0; k < 8; k++) v = v + v * a[k] + z[k] * s[k];
+            vf v = *(vf *)&x[l + g * LANES];
+            UNROLL for (int k = 0; k < 8; k++) v = v + v * a[k] + z[g][k] * s[k];
             *(vf *)&x[l + g * LANES] = v;
         }
     }
