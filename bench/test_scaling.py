@@ -15,8 +15,10 @@ from fastrev.bench.models import D, T, brownian, scheme_law
 from fastrev.engine import threads
 
 MODEL = brownian()
-TURN, LONG = 10**9, 1.5e10
-"""Particle-steps: some tenths of a second, some seconds."""
+REFERENCE = {"n": 10**6, "steps": 500}
+"""What runs between all others: some tenths of a second."""
+LONG = 10**10
+"""Particle-steps of a case that runs once."""
 
 
 def simulate(n, steps, **options):
@@ -37,22 +39,34 @@ def nanoseconds(n, steps, **options):
     return 1e9 * seconds / (n * steps * options.get("dim", 1))
 
 
-def growth(name, cases, benchmark):
-    """The median cost of each case, in turns of some tenths of a second.
+def growth(name, cases, benchmark, rounds=9):
+    """The cost of each case: the median of its ratio to the reference just before and after it,
+    times the reference's median.
 
-    A case of more than some seconds runs once, amid the others: as it is an average over the
-    phases of a shared machine, the best of short ones would be no measure for it.
+    The speed of a shared machine changes by a tenth and more from one second to the next.
     """
-    for case in cases:
+    rounds = 1 if benchmark.disabled else rounds
+    for case in [REFERENCE, *cases]:
         nanoseconds(**(case | {"n": 3000, "steps": 20}))
-    found = [[] for _ in cases]
-    for number in range(1 if benchmark.disabled else 3):
-        for k, case in enumerate(cases):
-            work = case["n"] * case["steps"] * case.get("dim", 1)
-            if number == 1 or work < LONG:
-                repeats = 1 if benchmark.disabled else max(1, TURN // work)
-                found[k] += [nanoseconds(**case) for _ in range(repeats)]
-    costs = [statistics.median(values) for values in found]
+    ratios, references = [[] for _ in cases], []
+
+    def reference(long):
+        """Of as many runs as make some seconds beside a long case."""
+        case = REFERENCE | ({"n": 10**4} if benchmark.disabled else {})
+        references.append(statistics.mean(nanoseconds(**case) for _ in range(9 if long else 1)))
+        return references[-1]
+
+    reference(False)  # a first run finds the machine slower
+    after = reference(False)
+    for number in range(rounds):
+        for found, case in zip(ratios, cases, strict=True):
+            long = case["n"] * case["steps"] >= LONG
+            if not long or number == rounds // 2:
+                before = reference(long) if long else after
+                own, after = nanoseconds(**case), reference(long)
+                found.append(own / (0.5 * (before + after)))
+    usual = statistics.median(references)
+    costs = [usual * statistics.median(found) for found in ratios]
     for case, cost in zip(cases, costs, strict=True):
         print(f"{name}: {case}: {cost:.4f} ns a particle-step")
     benchmark.extra_info.update(cases=cases, nanoseconds=costs)
@@ -65,8 +79,8 @@ def test_particles(benchmark):
     sizes = [10**5, 10**6, 10**7, 10**8, 10**9]
     if benchmark.disabled:
         sizes = sizes[:2]
-    cases = [{"n": n, "steps": max(100, min(4000, 4 * 10**9 // n))} for n in sizes]
-    costs = growth("particles", cases, benchmark)
+    cases = [{"n": n, "steps": max(100, min(4000, 10**9 // n))} for n in sizes]
+    costs = growth("particles", cases, benchmark, rounds=7)
     assert benchmark.disabled or max(costs) < 1.1 * min(costs)
 
 
@@ -89,14 +103,14 @@ def test_coordinates(benchmark, dtype):
         {"n": total // d, "steps": 200, "dim": d, "dtype": dtype, "frames": [0.0], "observe": ()}
         for d in (1, 2, 3, 10, 100, 1000)
     ]
-    growth(f"coordinates, {dtype}", cases, benchmark)
+    growth(f"coordinates, {dtype}", cases, benchmark, rounds=3)
 
 
 def test_shards(benchmark):
     """A shard is work enough that its beginning and end do not count."""
     n = 2 * 10**6 if not benchmark.disabled else 10**5
     cases = [{"n": n, "steps": 500, "shard_size": n // k} for k in (1, 4, 16, 64)]
-    costs = growth("shards", cases, benchmark)
+    costs = growth("shards", cases, benchmark, rounds=5)
     assert benchmark.disabled or costs[2] < 1.1 * min(costs)
 
 

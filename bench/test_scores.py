@@ -25,7 +25,7 @@ def _only_timed(benchmark):
         pytest.skip("a ratio needs timing")
 
 
-def seconds(work, repeats=5):
+def seconds(work, repeats=3):
     """Median of several, after one to warm up."""
     work()
     taken = []
@@ -45,7 +45,7 @@ def rate_once(score, n):
 
 def own_rate(score, n):
     """Particle-steps a second of a run."""
-    return statistics.median(rate_once(score, n) for _ in range(5))
+    return statistics.median(rate_once(score, n) for _ in range(3))
 
 
 def coefficients(t):

@@ -7,7 +7,7 @@ import fastrev as fr
 from fastrev.analysis.compare import frame_moments, z_scores
 from fastrev.analysis.exact import scheme_moments
 
-pytestmark = pytest.mark.benchmark(min_rounds=3, max_time=0.3)
+pytestmark = pytest.mark.benchmark(min_rounds=3, max_time=0.1)
 
 STEPS = 200
 PROCESSES = {

@@ -47,7 +47,7 @@ def agree(a, b):
 @pytest.mark.parametrize("name", MODELS)
 def test_ratio(benchmark, record, request, name):
     model, timed = MODELS[name](), not request.config.getoption("benchmark_disable")
-    n = 2**18 // model.dim if timed else 2**12
+    n = 2**17 // model.dim if timed else 2**12
     time_range = (SPAN, 0.0) if model.backwards else (0.0, SPAN)
     start = np.random.default_rng(1).standard_normal((n, model.dim))
 

@@ -1,5 +1,10 @@
 """Steps of linear processes: eight at once to the bits of one by one, and their oracle."""
 
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import naive
 import numpy as np
 import pytest
@@ -71,3 +76,31 @@ def test_what_else_is_done_in_a_step_is_no_affine_step():
     )
     for run in (walls, corrected, mixed):
         assert not build(run.specification).recipe.affine
+
+
+@pytest.fixture
+def _hasty_threads():
+    """Threads that the interpreter switches between as often as it can."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("_hasty_threads")
+def test_what_a_process_remembers_of_its_last_run():
+    """Its numbers of one grid are not those of another, also in several threads; it can be sent."""
+    process = fr.reverse(OU, OU.score(fr.Gaussian(0.5, 0.3)))
+    grids = [fr.TimeGrid.uniform(1.0, 0.0, 40), fr.TimeGrid.power(1.0, 0.0, 40, 3.0)]
+
+    def x(process, grid):
+        return fr.simulate(process, fr.Gaussian(), n=50, time=grid, seed=1).x
+
+    apart = [x(fr.reverse(OU, OU.score(fr.Gaussian(0.5, 0.3))), grid) for grid in grids]
+    assert not np.array_equal(*apart)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda k: x(process, grids[k % 2]), range(200)))
+    assert all(np.array_equal(one, apart[k % 2]) for k, one in enumerate(found))
+    for copy in (pickle.loads(pickle.dumps(process)), replace(process, noise=1.0)):
+        np.testing.assert_array_equal(x(copy, grids[0]), apart[0])
+    assert not np.array_equal(x(replace(process, noise=0.5), grids[0]), apart[0])

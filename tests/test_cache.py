@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 import types
 
 import numpy as np
@@ -50,6 +51,22 @@ def test_fingerprint_sees_what_decides_a_kernel(monkeypatch):
     assert fingerprint(drift) == before
     monkeypatch.setattr(sys.modules[__name__], "helper", lambda x: x)
     assert fingerprint(drift) != before  # the helper
+
+
+def test_only_the_packages_own_functions_are_taken_as_known(monkeypatch):
+    """A user's may be another one at the next run of the same process."""
+    from fastrev.engine.prepare import build
+
+    def final(process):
+        run = fr.simulate(process, fr.Point(1.0), n=1, steps=8, seed=1)
+        assert build(run.specification).recipe.own == isinstance(process, fr.VP)
+        assert tomllib.loads(run.toml)["run"]["n"] == 1
+        return float(run.x[0, 0])
+
+    before = final(fr.SDE(drift, 0.0))
+    assert final(fr.VP()) == final(fr.VP())
+    monkeypatch.setattr(sys.modules[__name__], "SCALE", 3.0)
+    assert final(fr.SDE(drift, 0.0)) != before
 
 
 MODULES = {

@@ -3,7 +3,6 @@
 import hashlib
 import importlib
 import time
-import uuid
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -144,7 +143,8 @@ def _prepare(spec: Specification, stored: bool) -> Program:
     return Program(
         kernel=compiled,
         recipe=recipe,
-        digest=_digest(with_callable(content, called), (*numbers, *values, terms.correction)),
+        content=with_callable(content, called),
+        decisive=(*numbers, *values, terms.correction),
         compile_seconds=0.0,
         dtype=real,
         seed=np.uint64(noise_key(spec)),
@@ -233,19 +233,6 @@ def _per_coordinate(values: NDArray[np.float64], dim: int) -> NDArray[np.float64
 
 def _draw_values(draw: Draw | None, real: Any) -> tuple[Any, ...]:
     return tuple(cast(v, real) for v in draw.params.values()) if draw else ()
-
-
-def _digest(content: str | None, values: tuple[Any, ...]) -> str:
-    """A hash of all that decides a path beside seed and x0: functions and numbers.
-
-    Where the content is not known it equals no other: such a run is read, not resumed.
-    """
-    from fastrev.kernels.fingerprint import sources
-
-    digest = hashlib.sha256(((content or uuid.uuid4().hex) + sources()).encode())
-    for value in values:
-        digest.update(np.ascontiguousarray(value).tobytes())
-    return digest.hexdigest()
 
 
 def _kernel(recipe: Any, content: str | None) -> Callable[..., tuple[int, int, int]]:

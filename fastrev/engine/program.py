@@ -1,7 +1,10 @@
 """A run made ready: the compiled kernel with its arguments, called for ranges of particles."""
 
+import hashlib
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,11 +41,16 @@ def make_due(frame_steps: Sequence[int], observed: Sequence[Sequence[int]]) -> D
 
 @dataclass(frozen=True)
 class Program:
-    """What `run_range` needs, all of it a function of the specification."""
+    """What `run_range` needs, all of it a function of the specification.
+
+    content    a hash of the functions, None where that is not known
+    decisive   the numbers that decide a path beside seed and x0
+    """
 
     kernel: Callable[..., tuple[int, int, int]]
     recipe: Any
-    digest: str
+    content: str | None
+    decisive: tuple[Any, ...]
     compile_seconds: float
     dtype: Any
     seed: Any
@@ -60,6 +68,19 @@ class Program:
     spec: Specification
     block: int | None = None
     callback: Called | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of all that decides a path beside seed and x0: functions and numbers.
+
+        Where the content is not known it equals no other: such a run is read, not resumed.
+        """
+        from fastrev.kernels.fingerprint import sources
+
+        digest = hashlib.sha256(((self.content or uuid.uuid4().hex) + sources()).encode())
+        for value in self.decisive:
+            digest.update(np.ascontiguousarray(value).tobytes())
+        return digest.hexdigest()
 
     def run_range(self, rows: Kept, first: int, count: int, base: int) -> Outcome:
         """Run particles first .. first+count-1 into rows, of which the first is row `base`."""

@@ -24,8 +24,8 @@ def default_shard_size(steps: int, dim: int, frames: int, itemsize: int) -> int:
 _LEAST_PIECE, _PIECE, _LONG_PIECE = 1 << 19, 1 << 21, 1 << 23
 """Particle-steps that a thread does at a time, at least: a millisecond, so that the threads' speeds
 even out and Ctrl-C does not wait; of a small shard a quarter, so that there are more pieces; of a
-large one four, for each brings numbers of observables (measured: 50 us, 1 % of a run), but not where a
-score may take a microsecond a step."""
+large one four, for each brings numbers of observables (measured: 50 us, 1 % of a run), but not
+where a score may take a microsecond a step."""
 
 _PIECES, _MANY_PIECES = 16, 128
 """Pieces of a shard, at least, where they are not the least; where they are long."""

@@ -145,7 +145,7 @@ def _is_own(function: Any) -> bool:
     plain = plain_function(function)
     if plain is None:
         return function is None
-    return plain.__module__.startswith("fastrev.") and plain.__closure__ is None
+    return str(plain.__module__).startswith("fastrev.") and plain.__closure__ is None
 
 
 def _pieces(part: Any) -> list[Any]:

@@ -108,14 +108,21 @@ def _diffusion(x, t, p):  # type: ignore[no-untyped-def]
     return p.g
 
 
+_REMEMBERED = 2**16
+"""Times of which a law is remembered at most: 2 MB."""
+
+
 def remembering(affine: Callable[[Array], T]) -> Callable[[Array], T]:
     """The same function, which at the times asked for last need not be evaluated again."""
     last: list[tuple[Array, T]] = []
 
     def law(times: Array) -> T:
-        if not last or not np.array_equal(last[0][0], times):
-            last[:] = [(times, affine(times))]
-        return last[0][1]
+        known = last[0] if last else None
+        if known is None or not np.array_equal(known[0], times):
+            known = (times, affine(times))
+            if len(times) <= _REMEMBERED:
+                last[:] = [known]
+        return known[1]
 
     return law
 
