@@ -15,7 +15,7 @@ N, STEPS = 2**20, 200
 @pytest.fixture(scope="module")
 def ratios(request):
     timed = not request.config.getoption("benchmark_disable")
-    model, few = brownian(), N // (2 if timed else 64)
+    model, few = brownian(), N // (4 if timed else 64)
     contenders = [
         *(measure.ours(model, "float32", N, STEPS, generator=g) for g in measure.generators()),
         measure.ours(model, "float64", N, STEPS),

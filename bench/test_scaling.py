@@ -17,8 +17,8 @@ from fastrev.engine import threads
 MODEL = brownian()
 REFERENCE = {"n": 10**6, "steps": 500}
 """What runs between all others: some tenths of a second."""
-LONG = 10**10
-"""Particle-steps of a case that runs once."""
+LONG, MOST = 10**10, 3 * 10**10
+"""Particle-steps of a case that takes seconds, and of all its runs together, but for one."""
 
 
 def simulate(n, steps, **options):
@@ -39,7 +39,7 @@ def nanoseconds(n, steps, **options):
     return 1e9 * seconds / (n * steps * options.get("dim", 1))
 
 
-def growth(name, cases, benchmark, rounds=9):
+def growth(name, cases, benchmark, rounds=7):
     """The cost of each case: the median of its ratio to the reference just before and after it,
     times the reference's median.
 
@@ -53,15 +53,16 @@ def growth(name, cases, benchmark, rounds=9):
     def reference(long):
         """Of as many runs as make some seconds beside a long case."""
         case = REFERENCE | ({"n": 10**4} if benchmark.disabled else {})
-        references.append(statistics.mean(nanoseconds(**case) for _ in range(9 if long else 1)))
+        references.append(statistics.mean(nanoseconds(**case) for _ in range(5 if long else 1)))
         return references[-1]
 
     reference(False)  # a first run finds the machine slower
     after = reference(False)
     for number in range(rounds):
         for found, case in zip(ratios, cases, strict=True):
-            long = case["n"] * case["steps"] >= LONG
-            if not long or number == rounds // 2:
+            work = case["n"] * case["steps"]
+            if number == 0 or number < MOST // work:
+                long = work >= LONG
                 before = reference(long) if long else after
                 own, after = nanoseconds(**case), reference(long)
                 found.append(own / (0.5 * (before + after)))
@@ -80,7 +81,7 @@ def test_particles(benchmark):
     if benchmark.disabled:
         sizes = sizes[:2]
     cases = [{"n": n, "steps": max(100, min(4000, 10**9 // n))} for n in sizes]
-    costs = growth("particles", cases, benchmark, rounds=7)
+    costs = growth("particles", cases, benchmark)
     assert benchmark.disabled or max(costs) < 1.1 * min(costs)
 
 
@@ -110,7 +111,7 @@ def test_shards(benchmark):
     """A shard is work enough that its beginning and end do not count."""
     n = 2 * 10**6 if not benchmark.disabled else 10**5
     cases = [{"n": n, "steps": 500, "shard_size": n // k} for k in (1, 4, 16, 64)]
-    costs = growth("shards", cases, benchmark, rounds=5)
+    costs = growth("shards", cases, benchmark, rounds=3)
     assert benchmark.disabled or costs[2] < 1.1 * min(costs)
 
 
