@@ -17,8 +17,8 @@ from fastrev.engine import threads
 MODEL = brownian()
 REFERENCE = {"n": 10**6, "steps": 500}
 """What runs between all others: some tenths of a second."""
-LONG, MOST = 10**10, 3 * 10**10
-"""Particle-steps of a case that takes seconds, and of all its runs together, but for one."""
+MOST = 3 * 10**10
+"""Particle-steps of a case's runs together, but for one."""
 
 
 def simulate(n, steps, **options):
@@ -50,21 +50,20 @@ def growth(name, cases, benchmark, rounds=7):
         nanoseconds(**(case | {"n": 3000, "steps": 20}))
     ratios, references = [[] for _ in cases], []
 
-    def reference(long):
-        """Of as many runs as make some seconds beside a long case."""
+    def reference(repeats=1):
         case = REFERENCE | ({"n": 10**4} if benchmark.disabled else {})
-        references.append(statistics.mean(nanoseconds(**case) for _ in range(5 if long else 1)))
+        references.append(statistics.mean(nanoseconds(**case) for _ in range(repeats)))
         return references[-1]
 
-    reference(False)  # a first run finds the machine slower
-    after = reference(False)
+    reference()  # a first run finds the machine slower
+    after = reference()
     for number in range(rounds):
         for found, case in zip(ratios, cases, strict=True):
             work = case["n"] * case["steps"]
             if number == 0 or number < MOST // work:
-                long = work >= LONG
-                before = reference(long) if long else after
-                own, after = nanoseconds(**case), reference(long)
+                fifth = max(1, min(20, work // (5 * REFERENCE["n"] * REFERENCE["steps"])))
+                before = reference(fifth) if fifth > 1 else after
+                own, after = nanoseconds(**case), reference(fifth)
                 found.append(own / (0.5 * (before + after)))
     usual = statistics.median(references)
     costs = [usual * statistics.median(found) for found in ratios]
@@ -111,7 +110,7 @@ def test_shards(benchmark):
     """A shard is work enough that its beginning and end do not count."""
     n = 2 * 10**6 if not benchmark.disabled else 10**5
     cases = [{"n": n, "steps": 500, "shard_size": n // k} for k in (1, 4, 16, 64)]
-    costs = growth("shards", cases, benchmark, rounds=3)
+    costs = growth("shards", cases, benchmark)
     assert benchmark.disabled or costs[2] < 1.1 * min(costs)
 
 
