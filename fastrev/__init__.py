@@ -10,19 +10,11 @@
 Importing compiles nothing; the compiler is loaded by the first run.
 """
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastrev import learn
-from fastrev.engine.executors import WorkerError
-from fastrev.engine.explain import Explanation, explain
-from fastrev.engine.files import extend, resume
-from fastrev.engine.grid_score import GridScore
-from fastrev.engine.messages import KernelError, PerformanceWarning
-from fastrev.engine.parts import merge
-from fastrev.engine.run import Run, open_run
-from fastrev.engine.simulate import simulate
 from fastrev.model.batched import BatchedScore
 from fastrev.model.boundary import Absorb, Periodic, Reflect
 from fastrev.model.check import InputError
@@ -45,6 +37,17 @@ from fastrev.model.sde import SDE
 from fastrev.model.stopping import StandardError
 from fastrev.model.timegrid import TimeGrid
 from fastrev.store.errors import StoreError
+
+if TYPE_CHECKING:
+    from fastrev import learn
+    from fastrev.engine.executors import WorkerError
+    from fastrev.engine.explain import Explanation, explain
+    from fastrev.engine.files import extend, resume
+    from fastrev.engine.grid_score import GridScore
+    from fastrev.engine.messages import KernelError, PerformanceWarning
+    from fastrev.engine.parts import merge
+    from fastrev.engine.run import Run
+    from fastrev.engine.simulate import simulate
 
 __version__ = "0.1.0"
 
@@ -99,7 +102,39 @@ __all__ = [
 ]
 
 
-def open(path: str | Path, kernels: Mapping[str, Any] | None = None, trust: bool = False) -> Run:
+_ON_USE = {
+    "learn": "",
+    "WorkerError": "engine.executors",
+    "Explanation": "engine.explain",
+    "explain": "engine.explain",
+    "extend": "engine.files",
+    "resume": "engine.files",
+    "GridScore": "engine.grid_score",
+    "KernelError": "engine.messages",
+    "PerformanceWarning": "engine.messages",
+    "merge": "engine.parts",
+    "Run": "engine.run",
+    "simulate": "engine.simulate",
+}
+"""Where the names are that are loaded when they are asked for, the engine's and what is built on
+it: with what checks a run's options they are half of what importing would take."""
+
+if not TYPE_CHECKING:  # a checker sees the imports above
+
+    def __getattr__(name):
+        if name not in _ON_USE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = _ON_USE[name]
+        if not home:
+            return importlib.import_module(f"{__name__}.{name}")
+        value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *_ON_USE})
+
+
+def open(path: str | Path, kernels: Mapping[str, Any] | None = None, trust: bool = False) -> "Run":
     """A run from its HDF5 file, lazily; works while the run is still going.
 
     kernels, trust   where the file records your own functions and `trace` is wanted:
@@ -107,4 +142,6 @@ def open(path: str | Path, kernels: Mapping[str, Any] | None = None, trust: bool
 
     Raises StoreError (a ValueError) where the file is not a run's.
     """
+    from fastrev.engine.run import open_run
+
     return open_run(path, kernels, trust)
