@@ -11,6 +11,7 @@ import pytest
 
 import fastrev as fr
 from fastrev.engine.prepare import build
+from fastrev.model.kernel import Affine, remembering
 
 BROWNIAN, OU = fr.Brownian(0.5), fr.OrnsteinUhlenbeck(2.0, 0.7, mu=1.5)
 P0 = fr.Gaussian([0.5, -1.0, 2.0], [0.3, 1.0, 0.1])
@@ -104,3 +105,18 @@ def test_what_a_process_remembers_of_its_last_run():
     for copy in (pickle.loads(pickle.dumps(process)), replace(process, noise=1.0)):
         np.testing.assert_array_equal(x(copy, grids[0]), apart[0])
     assert not np.array_equal(x(replace(process, noise=0.5), grids[0]), apart[0])
+
+
+def test_large_laws_are_not_remembered():
+    """A process that a user keeps holds 2 MB of its last run, not as much as a long grid has."""
+    asked = []
+
+    def affine(times):
+        asked.append(len(times))
+        zero = np.zeros_like(times)
+        return Affine(zero, zero, zero)
+
+    law = remembering(affine)
+    for steps in (10, 10, 2**16, 2**16, 2**17, 2**17):
+        law(np.linspace(0.0, 1.0, steps))
+    assert asked == [10, 2**16, 2**17, 2**17]

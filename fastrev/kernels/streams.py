@@ -3,8 +3,8 @@
 A counter is (stream | coordinate, q, id high, b) and the key the 64-bit seed, where p particles
 share a counter, with p q to p q + p - 1 as the low words of their ids, and every block of eight
 steps has some numbers b of its own.  At the start eight particles share the normals of a block
-(`noise.fill_first`).  So every random number has an address, nothing is drawn in
-order, and what is drawn for one purpose never meets what is drawn for another.
+(`noise.fill_first`).  So every random number has an address, nothing is drawn in order, and what
+is drawn for one purpose never meets what is drawn for another.
 """
 
 from typing import ClassVar, NamedTuple, Protocol

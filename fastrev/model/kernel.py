@@ -10,8 +10,6 @@ from fastrev.model import check
 from fastrev.model.check import Array, InputError
 from fastrev.model.unrolled import matrix_drift, matrix_rows
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Kernel:
@@ -108,19 +106,20 @@ def _diffusion(x, t, p):  # type: ignore[no-untyped-def]
     return p.g
 
 
-_REMEMBERED = 2**16
-"""Times of which a law is remembered at most: 2 MB."""
+L = TypeVar("L", Affine, Affine | None)
+_REMEMBERED = 2**21
+"""Bytes of a law that is remembered, at most: a process may live long."""
 
 
-def remembering(affine: Callable[[Array], T]) -> Callable[[Array], T]:
+def remembering(affine: Callable[[Array], L]) -> Callable[[Array], L]:
     """The same function, which at the times asked for last need not be evaluated again."""
-    last: list[tuple[Array, T]] = []
+    last: list[tuple[Array, L]] = []
 
-    def law(times: Array) -> T:
+    def law(times: Array) -> L:
         known = last[0] if last else None
         if known is None or not np.array_equal(known[0], times):
             known = (times, affine(times))
-            if len(times) <= _REMEMBERED:
+            if sum(np.asarray(numbers).nbytes for numbers in known[1] or ()) <= _REMEMBERED:
                 last[:] = [known]
         return known[1]
 
