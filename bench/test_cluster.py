@@ -45,10 +45,10 @@ class Weighed:
         self.tasks += 1
 
 
-@pytest.mark.parametrize("n", [10_000_000, 30_000_000])
+@pytest.mark.parametrize("n", [10_000_000, 40_000_000])
 def test_processes_against_threads(benchmark, pool, tmp_path, n):
     """The same run into a file by as many single-threaded processes, in turns; start-up apart."""
-    steps, rounds = (200, 3 if n < 2 * 10**7 else 2) if not benchmark.disabled else (20, 1)
+    steps, rounds = (200, 5 if n < 2 * 10**7 else 2) if not benchmark.disabled else (20, 1)
     n = n if not benchmark.disabled else n // 100
     options = {"frames": 2, "overwrite": True, "shard_size": n // 16, "keep": 16}
     ours, theirs = ({"out": tmp_path / f"{k}.h5"} | options for k in "ab")
@@ -75,7 +75,7 @@ def test_what_passes_through_the_driver(benchmark, pool, tmp_path):
     """As little as 1 MB would be for 4 x 10^8 particles and three frames."""
     import resource
 
-    sizes = (10**7, 4 * 10**7) if not benchmark.disabled else (4 * 10**5, 4 * 10**6)
+    sizes = (10**7, 6 * 10**7) if not benchmark.disabled else (4 * 10**5, 4 * 10**6)
     seen = []
     for n in sizes:
         weighed = Weighed(pool)

@@ -55,7 +55,8 @@ def growth(name, cases, benchmark, rounds=7):
         references.append(statistics.mean(nanoseconds(**case) for _ in range(repeats)))
         return references[-1]
 
-    reference()  # a first run finds the machine slower
+    reference()
+    references.clear()  # a first run finds the machine slower
     after = reference()
     for number in range(rounds):
         for found, case in zip(ratios, cases, strict=True):

@@ -124,7 +124,7 @@ def test_data_points(benchmark):
     np.testing.assert_allclose(step_of(score, x), by_numpy(x), atol=0.02)
     peers, best = {}, (0.0, 0)
     rng = np.random.default_rng(2)
-    for size in (128, 512):
+    for size in (128, 256, 512, 1024):
         batch = rng.standard_normal((size, DIM), dtype=np.float32)
 
         def steps(x=batch, size=size):
