@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from llvmlite import binding
 
+from fastrev.kernels.lowering import optimised
+
 _ARITHMETIC = {"fadd", "fsub", "fmul", "fdiv", "fneg"}
 _VECTOR = re.compile(r"<(\d+) x (float|double)>")
 _CALLEE = re.compile(r"@\"?([\w.$]+)\"?\(")
@@ -33,7 +35,7 @@ def loops_of(dispatcher: Any) -> list[Loop]:
     """The innermost arithmetic loops of every compiled signature of a function."""
     found = []
     for result in dispatcher.overloads.values():
-        module = binding.parse_assembly(str(result.library._final_module))
+        module = binding.parse_assembly(str(optimised(result.library)))
         name = result.fndesc.mangled_name
         text = str(module)
         vectorised = _vectorised_marks(text)

@@ -81,7 +81,7 @@ class Specialiser:
 
     def entry(self, function: Callable[..., Any]) -> Any:
         """`own_loop` for a function that Python calls."""
-        return loop(self._named(function))
+        return loop(self._named(function), no_cfunc_wrapper=True)
 
     def _named(self, function: Callable[..., Any]) -> Callable[..., Any]:
         function.__qualname__ = f"{function.__qualname__}_{self.tag}"
