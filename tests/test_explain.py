@@ -1,13 +1,17 @@
 """What became vector code, and what is said where it did not."""
 
+import gc
 import math
 import warnings
 
+import numba
+import numpy as np
 import pytest
 
 import fastrev as fr
+from fastrev.kernels.jit import INNER, loop
 from fastrev.kernels.lanes import wide_registers
-from fastrev.kernels.loops import Loop, _without_remainders
+from fastrev.kernels.loops import Loop, _without_remainders, loops_of
 
 
 def slow(x, t, p):
@@ -63,6 +67,45 @@ def test_narrow_copies_of_a_loop_are_not_counted():
     assert _without_remainders([(narrow, 10), (wide, 10), (scalar, 11)]) == [wide]
     assert _without_remainders([(wide, 10), (scalar, 30)]) == [wide, scalar]
     assert _without_remainders([(scalar, 5)]) == [scalar]
+
+
+def test_what_only_compiled_code_calls():
+    """It is judged as it would be alone, and Python that calls it gets an error."""
+
+    def triple(x):
+        for i in range(len(x)):
+            x[i] *= np.float32(3)
+
+    inner = loop(triple, **INNER)
+
+    @numba.njit
+    def outer(x):
+        inner(x)
+
+    x = np.ones(100, np.float32)
+    outer(x)
+    assert set(x) == {3}
+    (library,) = [result.library for result in inner.overloads.values()]
+    assert "<8 x float>" not in library.get_llvm_str()  # not optimised by itself
+    assert [found.lanes > 1 for found in loops_of(inner)] == [True]
+    for arguments in ((x,), ()):
+        with pytest.raises(TypeError):
+            inner(*arguments)
+    assert set(x) == {3}
+
+
+def test_garbage_is_looked_for_again():
+    """Not while a kernel compiles, but after, also where that fails; nor against one's wish."""
+    for wanted in (True, False):
+        (gc.enable if wanted else gc.disable)()
+        try:
+            fr.simulate(fr.SDE(lambda x, t, p: -x, 1.0), fr.Point(0.0), n=1, steps=1)
+            assert gc.isenabled() == wanted
+            with pytest.raises(fr.KernelError):
+                fr.simulate(fr.SDE(lambda x, t, p: x.none, 1.0), fr.Point(0.0), n=1, steps=1)
+            assert gc.isenabled() == wanted
+        finally:
+            gc.enable()
 
 
 def test_bad_options():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.intrinsics import floor_nearest
-from fastrev.kernels.jit import loop, scalar
+from fastrev.kernels.jit import inlined, loop
 from fastrev.kernels.noise import first_normal64, uniform_at
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
@@ -29,7 +29,7 @@ _CERTAIN = 12.0
 """2 d0 d1/v < 24: beyond, a path touches a wall less often than once in 10^10 steps."""
 
 
-@scalar
+@inlined
 def reflected(x, low, high):
     """x folded at low and high, twice; what is then still outside is put on the wall."""
     for _ in range(2):
@@ -39,7 +39,7 @@ def reflected(x, low, high):
     return high if x > high else x
 
 
-@scalar
+@inlined
 def wrapped(x, low, high):
     """x moved by whole periods into [low, high)."""
     period = high - low
@@ -105,7 +105,7 @@ def add_passages(numbers, x, tau, table, k, work):
         numbers[1] = total
 
 
-@scalar
+@inlined
 def touched(d0, d1, v, u):
     """Whether a step from distance d0 to d1 touched the wall, for a uniform u."""
     if d0 <= 0 or d1 <= 0:
@@ -113,7 +113,7 @@ def touched(d0, d1, v, u):
     return v > 0 and u < _exp(-2.0 * d0 * d1 / v)
 
 
-@scalar
+@inlined
 def touching_time(d0, d1, v, n, u):
     """The fraction of the step at which, for a standard normal n and a uniform u.
 

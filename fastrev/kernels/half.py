@@ -6,7 +6,7 @@ Numba has no float16 on CPUs, and HDF5's own conversion rounds wrongly and slowl
 import numpy as np
 
 from fastrev.kernels import intrinsics as op
-from fastrev.kernels.jit import scalar
+from fastrev.kernels.jit import inlined
 
 _u32 = np.uint32
 _SIGN, _REST = _u32(0x80000000), _u32(0x7FFFFFFF)
@@ -22,13 +22,13 @@ LEAST_INFINITE = 65520.0
 """From here on float16 is infinite."""
 
 
-@scalar
+@inlined
 def half_bits(x):
     """The 16 bits of the float16 nearest to a float32, as uint16; beyond 65504 infinity."""
     return _half_of(op.bits_of_f32(x))
 
 
-@scalar
+@inlined
 def half_bits_of_double(x):
     """The same of a float64, rounded once: to the float32 of odd last bit beside it first."""
     near = np.float32(x)
@@ -38,7 +38,7 @@ def half_bits_of_double(x):
     return _half_of(bits)
 
 
-@scalar
+@inlined
 def _half_of(bits):
     rest = _u32(bits & _REST)
     odd = _u32((rest >> _u32(13)) & _u32(1))

@@ -8,10 +8,10 @@ fall.  The places are found first, as vector code, and counted in a loop of thei
 import numpy as np
 
 from fastrev.kernels.intrinsics import floor_nearest, magnitude
-from fastrev.kernels.jit import borrower, scalar
+from fastrev.kernels.jit import borrower, inlined
 
 
-@scalar
+@inlined
 def _place(x, low, high, step, inverse, bins):
     """0 below, 1 .. bins inside, bins + 1 above, bins + 2 for NaN."""
     y = np.float64(x)

@@ -18,9 +18,20 @@ def _jit(function: Callable[..., Any], pipeline_class: Any = WideCompiler, **opt
     return numba.njit(error_model="numpy", pipeline_class=pipeline_class, **options)(function)
 
 
+INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of a function that only compiled code calls, and so is made machine code only where it is
+linked (`lowering`).  Python that calls one gets a TypeError.
+"""
+
+
 def scalar(function: Callable[..., Any], **options: Any) -> Any:
     """A function of a few floats, inlined into the loop that calls it."""
     return _jit(function, forceinline=True, **options)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """`scalar` for a function that only compiled code calls."""
+    return scalar(function, **INNER)
 
 
 def loop(function: Callable[..., Any], **options: Any) -> Any:
@@ -35,9 +46,3 @@ def borrower(function: Callable[..., Any], **options: Any) -> Any:
     a tenth of what a step of a tile takes.
     """
     return loop(function, _nrt=False, **options)
-
-
-INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Options of a function that only compiled code calls: compiling a kernel takes 6 s instead of 8
-where its functions cannot be called from Python and C.  Python that calls one all the same crashes.
-"""

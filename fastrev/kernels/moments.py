@@ -1,6 +1,6 @@
 """What a tile adds to the moments of an ensemble."""
 
-from fastrev.kernels.jit import borrower, scalar
+from fastrev.kernels.jit import borrower, inlined
 from fastrev.kernels.sums import power_sums, power_sums_f32, product_sum, product_sum_f32
 
 
@@ -30,7 +30,7 @@ def add_moments_f32(numbers, x, tau, table, k, work):
             _add_product(numbers, d, j, i, s)
 
 
-@scalar
+@inlined
 def _add_powers(numbers, d, j, point, sums):
     s1, s2, s3, s4 = sums
     products = 1 + 2 * d  # where these begin
@@ -41,7 +41,7 @@ def _add_powers(numbers, d, j, point, sums):
     numbers[products + d * d + d + j] += s4
 
 
-@scalar
+@inlined
 def _add_product(numbers, d, j, i, s):
     products = 1 + 2 * d
     numbers[products + j * d + i] += s

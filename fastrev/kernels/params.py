@@ -12,20 +12,20 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
-from fastrev.kernels.jit import scalar
+from fastrev.kernels.jit import inlined
 
 
-@scalar
+@inlined
 def _entry(values, i, j):
     return values[i]
 
 
-@scalar
+@inlined
 def _entry_of_coordinate(values, i, j):
     return values[i, j]
 
 
-@scalar
+@inlined
 def _constant(value, i, j):
     return value
 
@@ -38,7 +38,7 @@ def make_params(names: Sequence[str], scheduled: Sequence[bool], per_coordinate:
     per_coordinate  whether a schedule's second axis is the coordinate
     """
     if not names:
-        return scalar(lambda values, i, j: ())
+        return inlined(lambda values, i, j: ())
     fields = namedtuple("Params", names)  # type: ignore[misc]
 
     def pick(position: int, typ: Any) -> Callable[..., Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrev.kernels.jit import scalar
+from fastrev.kernels.jit import inlined
 from fastrev.kernels.params import make_params
 from fastrev.kernels.recipe import Part
 from fastrev.kernels.specialise import Specialiser
@@ -13,7 +13,7 @@ from fastrev.kernels.specialise import Specialiser
 def make_part(part: Part | None, build: Specialiser) -> tuple[Any, Any]:
     """The jitted function of a part, and `params(table, i, j)`, which assembles its p."""
     if part is None:
-        return scalar(_nothing), make_params((), (), per_coordinate=True)
+        return inlined(_nothing), make_params((), (), per_coordinate=True)
     by_coordinate = part.shape == "coordinate"
     params = make_params(part.names, part.scheduled, per_coordinate=by_coordinate)
     if part.shape != "tile":
@@ -37,13 +37,13 @@ def _nothing(x, t, p):
     return x
 
 
-@scalar
+@inlined
 def forward_drift(f, pull, c):
     """The drift of a forward run."""
     return f
 
 
-@scalar
+@inlined
 def square(g):
     """a = g^2."""
     return g * g

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastrev.kernels.intrinsics import magnitude, stay_apart
-from fastrev.kernels.jit import borrower, scalar
+from fastrev.kernels.jit import borrower, inlined
 from fastrev.kernels.lanes import Lanes
 
 _LANES = 16
@@ -165,7 +165,7 @@ def _product_chains(typingctx, a, b, point_a, point_b, inverse_a, inverse_b):
     return types.float64(a, b, *[types.float64] * 4), codegen
 
 
-@scalar
+@inlined
 def power_sums(row, point):
     """Sums of y, y^2, y^3, y^4 over a contiguous row, y = x - point."""
     s1, s2, s3, s4 = _power_vectors(row, point)
@@ -179,7 +179,7 @@ def power_sums(row, point):
     return s1, s2, s3, s4
 
 
-@scalar
+@inlined
 def product_sum(a, b, point_a, point_b):
     """Sum of (a - point_a)(b - point_b) over two contiguous rows."""
     s = _product_vectors(a, b, point_a, point_b)
@@ -226,6 +226,6 @@ def _product_sum_apart(a, b, point_a, point_b):
     return product_sum(a, b, point_a, point_b)
 
 
-@scalar
+@inlined
 def _in_chains(row):
     return len(row) // (_LANES * _CHAIN) * (_LANES * _CHAIN)

@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from fastrev.kernels.jit import scalar
+from fastrev.kernels.jit import inlined
 from fastrev.kernels.parts import make_part, square
 from fastrev.kernels.recipe import Part, Recipe
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.tuples import make_each, make_products
 
 
-@scalar
+@inlined
 def product_of(g, z):
     """g z"""
     return g * z
 
 
-@scalar
+@inlined
 def _pull_of(g, s):
     return square(g) * s
 

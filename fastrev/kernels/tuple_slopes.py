@@ -2,20 +2,20 @@
 
 from typing import Any
 
-from fastrev.kernels.jit import scalar
+from fastrev.kernels.jit import inlined
 from fastrev.kernels.parts import central_step, square
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.tuple_parts import Noise, Vectors
 from fastrev.kernels.tuples import make_each, make_only, make_products, make_replaced
 
 
-@scalar
+@inlined
 def sum_of(a, b):
     """a + b"""
     return a + b
 
 
-@scalar
+@inlined
 def _slope(high, low, width):
     return (high - low) / width
 

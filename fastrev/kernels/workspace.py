@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.fill import BLOCK_STEPS
-from fastrev.kernels.jit import scalar
+from fastrev.kernels.jit import inlined
 from fastrev.kernels.noise import NOISE, WHOLE
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
@@ -14,7 +14,7 @@ from fastrev.kernels.view import view
 _u64 = np.uint64
 
 
-@scalar
+@inlined
 def whole(size):
     """The least whole multiple of `WHOLE` that holds so many particles."""
     return -(-size // WHOLE) * WHOLE

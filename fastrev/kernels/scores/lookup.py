@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastrev.kernels.jit import scalar
+from fastrev.kernels.jit import inlined
 from fastrev.kernels.lanes import gathers_well
 
 LANES = 16
@@ -162,7 +162,7 @@ def _numbers(values):
     return ir.Constant(ir.VectorType(ir.IntType(32), len(values)), values)
 
 
-@scalar
+@inlined
 def gather(table, place, first, room):
     """Rows room[i] = table[place + first + i], i < len(room), for all particles."""
     width = len(place)

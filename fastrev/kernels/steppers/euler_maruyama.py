@@ -1,10 +1,10 @@
 """Euler-Maruyama: everything at the beginning of the step."""
 
 from fastrev.kernels.intrinsics import fma
-from fastrev.kernels.jit import scalar
+from fastrev.kernels.jit import inlined
 
 
-@scalar
+@inlined
 def euler_maruyama(x, b, g, h, root, z):
     """x + b h + g sqrt|h| z, everything at t.
 
@@ -14,7 +14,7 @@ def euler_maruyama(x, b, g, h, root, z):
     return fma(g * root, z, fma(b, h, x))
 
 
-@scalar
+@inlined
 def euler(x, b, g, h, root, z):
     """x + b h: the same without noise.  Order 1."""
     return fma(b, h, x)

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastrev.kernels.intrinsics import fma, half_of
-from fastrev.kernels.jit import scalar
+from fastrev.kernels.jit import inlined
 from fastrev.kernels.parts import square
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.steppers.euler_maruyama import euler_maruyama
 from fastrev.kernels.tuples import make_column, make_each, make_put
 
 
-@scalar
+@inlined
 def heun(x, b, b_ahead, g, g_ahead, h, root, z):
     """x + 1/2 (b + b') h + 1/2 (g + g') sqrt|h| z; b', g' at t + h and the Euler-Maruyama point.
 

@@ -3,14 +3,14 @@
 from typing import Any
 
 from fastrev.kernels.intrinsics import fma
-from fastrev.kernels.jit import scalar
+from fastrev.kernels.jit import inlined
 from fastrev.kernels.parts import make_part
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.tuples import make_column, make_each, make_put
 
 
-@scalar
+@inlined
 def langevin(x, s, length, spread, z):
     """x + e s + sqrt(2 e) z, with e = length and sqrt(2 e) = spread.
 

@@ -1,10 +1,10 @@
 """Milstein: the next term of the stochastic Taylor expansion, for diagonal noise."""
 
 from fastrev.kernels.intrinsics import fma, half_of
-from fastrev.kernels.jit import scalar
+from fastrev.kernels.jit import inlined
 
 
-@scalar
+@inlined
 def milstein(x, b, g, slope, h, root, z):
     """Euler-Maruyama + 1/2 g g' |h| (z^2 - 1), g' = dg/dx = slope, for diagonal noise.
 
