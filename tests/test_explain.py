@@ -10,8 +10,8 @@ import pytest
 
 import fastrev as fr
 from fastrev.kernels.jit import INNER, loop
-from fastrev.kernels.lanes import wide_registers
 from fastrev.kernels.loops import Loop, _without_remainders, loops_of
+from fastrev.kernels.processor import wide_registers
 
 
 def slow(x, t, p):

@@ -11,7 +11,7 @@ from llvmlite import ir
 from scipy import stats
 
 import fastrev as fr
-from fastrev.kernels import aes, ars, lanes, philox, weave
+from fastrev.kernels import aes, ars, philox, weave
 from fastrev.kernels import fill as fill_module
 from fastrev.kernels import noise as noise_module
 from fastrev.kernels.lanes import Lanes
@@ -300,8 +300,8 @@ def test_same_bits_by_other_registers(monkeypatch, generator, dtype):
         several = [fill(generator, dtype, 256, 64, 7, b, steps=s)[:s] for b, s in each]
         return [*several, first_normals(generator, dtype, 500, 300)]
 
-    wide, want = not lanes.wide_registers(), rows()
-    for module in (lanes, fill_module, philox):
+    wide, want = not philox.wide_registers(), rows()
+    for module in (fill_module, philox):
         monkeypatch.setattr(module, "wide_registers", lambda: wide)
     monkeypatch.setattr(weave, "keep_together", lambda *vectors: None)
     monkeypatch.setattr(Lanes, "xor_high", AsLanes.xor_high)

@@ -14,7 +14,8 @@ import llvmlite.binding
 from llvmlite import ir
 from numba.core import cgutils
 
-from fastrev.kernels.lanes import Lanes, processor_has, processor_name, wide_registers
+from fastrev.kernels.lanes import Lanes
+from fastrev.kernels.processor import processor_has, processor_name, wide_registers
 
 _STATE = ir.VectorType(ir.IntType(8), 16)
 _LANES = 2

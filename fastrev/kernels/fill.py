@@ -21,11 +21,13 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastrev.kernels.lanes import Lanes, wide_registers
+from fastrev.kernels.constants import FromMemory
+from fastrev.kernels.lanes import Lanes
 from fastrev.kernels.normal import PAIRS, angle, normal_pair, squared_radius
 from fastrev.kernels.pipeline import pipelined
+from fastrev.kernels.processor import wide_registers
 from fastrev.kernels.streams import Address, Words
-from fastrev.kernels.weave import Stages, finished, staggered
+from fastrev.kernels.weave import Stages, finished, side_by_side, staggered
 
 BLOCK_STEPS = 8
 """Steps whose noise is made at once."""
@@ -51,6 +53,7 @@ class _Fill:
     def __init__(self, generator: type[Words], at: Address, bits: int, pairs: int) -> None:
         self.builder, self.bits, self.pairs = at.high.builder, bits, pairs
         self.lanes, self.width = _lanes(bits), _lanes(64)
+        self.order = staggered if wide_registers() else side_by_side
         self.generator = generator(at, PAIRS, self.width)
 
     def kept(self, words: list[Any], index: Any) -> list[Lanes]:
@@ -65,7 +68,7 @@ class _Fill:
         """Their squared radii, and the words again."""
         found: list[list[Lanes]] = [[] for _ in range(self.pairs)]
         each = (squared_radius(words[k], self.bits, found[k]) for k in range(self.pairs))
-        yield from staggered(*each)
+        yield from self.order(*each)
         out += [*(square for (square,) in found), *words]
 
     def normals(self, squares: list[Lanes], out: list[Lanes]) -> Stages:
@@ -78,7 +81,7 @@ class _Fill:
                 squares[k], words[k], angle(words, k, self.bits), self.bits, found[k]
             )
 
-        yield from staggered(*(pair(k) for k in range(self.pairs)))
+        yield from self.order(*(pair(k) for k in range(self.pairs)))
         out += [z for pair in found for z in pair]
 
     def emit(self, rows: list[Any], count: Any, kept: Any) -> None:
@@ -99,7 +102,7 @@ class _Fill:
         """Rows, each phase of some vectors before the next, from row to row.
 
         Where registers are few, what two phases keep does not fit (measured, Zen 3: 8 x 8 float32
-        normals in 36 ns instead of 41, by ARS in 28 instead of 32).
+        normals in 36 ns instead of 41, by ARS in 28 instead of 32), nor all constants of one.
         """
         builder, number = self.builder, {32: ir.FloatType(), 64: ir.DoubleType()}[self.bits]
         of_words, of_squares = rows[PAIRS:], rows[: self.pairs]
@@ -115,10 +118,15 @@ class _Fill:
                     _store(one, row, loop.index)
 
         def stored(index: Any) -> list[Lanes]:
-            return [_load(builder, row, index, words) for row in of_words]
+            return from_memory([_load(builder, row, index, words) for row in of_words])
 
         def begun(index: Any) -> list[Lanes]:
-            return [*(_load(builder, row, index, squares) for row in of_squares), *stored(index)]
+            found = [_load(builder, row, index, squares) for row in of_squares]
+            return from_memory(found + [_load(builder, row, index, words) for row in of_words])
+
+        def from_memory(vectors: list[Lanes]) -> list[Lanes]:
+            numbers = FromMemory(builder, self.bits)
+            return [Lanes(numbers, vector.value) for vector in vectors]
 
         zero = ir.Constant(count.type, 0)
         with cgutils.for_range_slice(builder, zero, count, some) as (first, _):

@@ -4,60 +4,19 @@ A function of `Lanes` emits the instructions of its formula, for one number or f
 them, lane by lane.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any, Union
 
-import llvmlite.binding
-import numba
 from llvmlite import ir
 from numba.core import cgutils
-from numba.core.codegen import get_host_cpu_features
+
+from fastrev.kernels.constants import FromMemory, splat
+from fastrev.kernels.processor import processor_has
 
 _INTEGERS = {"float": ir.IntType(32), "double": ir.IntType(64)}
 _RANGE = {"float": "ps", "double": "pd"}
 _SHORT = {"float": "f32", "double": "f64", "i32": "i32", "i64": "i64"}
-_GATHERERS = ("sapphirerapids", "emeraldrapids", "graniterapids", "diamondrapids")
 Operand = Union["Lanes", int, float]
-
-
-def processor_has(feature: str) -> bool:
-    """Whether code is made for a processor with this feature, by LLVM's name of it."""
-    features = numba.config.CPU_FEATURES
-    return f"+{feature}" in (_host_features() if features is None else features.split(","))
-
-
-@functools.cache
-def _host_features() -> frozenset[str]:
-    """Asked once: a kernel by ARS asks a thousand times, 0.3 ms each."""
-    return frozenset(get_host_cpu_features().split(","))
-
-
-def processor_name() -> str:
-    """LLVM's name of the processor that code is made for."""
-    return str(numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name())
-
-
-def wide_registers() -> bool:
-    """Whether there are 32 vector registers of 64 bytes."""
-    return processor_has("avx512f")
-
-
-def gathers_well() -> bool:
-    """Whether a gather of vectors takes less time than as many loads.
-
-    Before these processors of Intel a mended flaw made it slow (Downfall, CVE-2022-40982), and
-    AMD's make a gather of loads.
-    """
-    return wide_registers() and processor_name() in _GATHERERS
-
-
-def splat(builder: Any, value: Any, width: int) -> Any:
-    """A vector of `width` lanes, each the value."""
-    word = ir.IntType(32)
-    undefined = ir.Constant(ir.VectorType(value.type, width), ir.Undefined)
-    one = builder.insert_element(undefined, value, ir.Constant(word, 0))
-    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(word, width), None))
 
 
 def exact(builder: Any, instruction: str, *args: Any) -> Any:
@@ -95,10 +54,16 @@ class Lanes:
 
     def constant(self, number: float) -> "Lanes":
         """The number in every lane."""
+        if isinstance(self.builder, FromMemory) and isinstance(self.value.type, ir.VectorType):
+            return Lanes(self.builder, self.builder.constant(self.value.type, number))
+        return Lanes(self.builder, self._known(number))
+
+    def _known(self, number: float) -> Any:
+        """The number in every lane, as part of instructions."""
         kind = self.value.type
         number = float(number) if str(self._element) in _INTEGERS else int(number)
         many = [number] * kind.count if isinstance(kind, ir.VectorType) else number
-        return Lanes(self.builder, ir.Constant(kind, many))
+        return ir.Constant(kind, many)
 
     def _of(self, other: Operand) -> Any:
         return other.value if isinstance(other, Lanes) else self.constant(other).value
@@ -129,10 +94,10 @@ class Lanes:
         return Lanes(self.builder, self.builder.xor(self.value, self._of(other)))
 
     def __lshift__(self, bits: int) -> "Lanes":
-        return Lanes(self.builder, self.builder.shl(self.value, self._of(bits)))
+        return Lanes(self.builder, self.builder.shl(self.value, self._known(bits)))
 
     def __rshift__(self, bits: int) -> "Lanes":
-        return Lanes(self.builder, self.builder.lshr(self.value, self._of(bits)))
+        return Lanes(self.builder, self.builder.lshr(self.value, self._known(bits)))
 
     def fma(self, factor: Operand, term: Operand) -> "Lanes":
         """self * factor + term with one rounding."""
@@ -259,7 +224,7 @@ class Lanes:
 
     def swapped(self) -> "Lanes":
         """64-bit integers with their halves in each other's place."""
-        args = (self.value, self.value, self._of(32))
+        args = (self.value, self.value, self._known(32))
         return Lanes(self.builder, exact(self.builder, "fshl", *args))
 
     def of_bytes(self, order: Sequence[int]) -> "Lanes":
@@ -308,7 +273,7 @@ def keep_together(*vectors: Lanes) -> None:
     """All of these, which are changed in place, are made before anything uses one of them: LLVM,
     which moves instructions that nothing waits for to the end of a loop, must leave theirs in the
     order of the program."""
-    if wide_registers() and len(vectors) > 1:
+    if len(vectors) > 1 and all(isinstance(one.value.type, ir.VectorType) for one in vectors):
         builder, kinds = vectors[0].builder, [one.value.type for one in vectors]
         nothing = ir.FunctionType(ir.LiteralStructType(kinds), kinds)
         where = ["=v"] * len(kinds) + [str(k) for k in range(len(kinds))]

@@ -15,8 +15,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastrev.kernels.constants import splat
 from fastrev.kernels.jit import loop
-from fastrev.kernels.lanes import splat, wide_registers
+from fastrev.kernels.processor import wide_registers
 
 ROWS = 6
 """Rows of A in a block: `packed` holds them side by side."""

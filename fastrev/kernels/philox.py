@@ -23,7 +23,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastrev.kernels.jit import scalar
-from fastrev.kernels.lanes import Lanes, wide_registers
+from fastrev.kernels.lanes import Lanes, keep_together
+from fastrev.kernels.processor import processor_has, wide_registers
 from fastrev.kernels.streams import Address, Words
 from fastrev.kernels.weave import Stages, finished
 
@@ -60,6 +61,9 @@ def rounds(counters: list[list[Lanes]], keys: Sequence[tuple[Lanes, Lanes] | Non
     A round with no keys has them in c1 and c3 already; one with those of `Both` puts the next
     one's there: three exclusive ors for a word of two rounds instead of four, where no instruction
     does two at once.
+
+    Where registers are few LLVM, which looks ahead for what can be done early, leaves the rounds of
+    the counters apart (measured, Zen 3: words in 11.6 ns instead of 12.2).
     """
     for pair in keys:
         for counter in counters:
@@ -72,6 +76,8 @@ def rounds(counters: list[list[Lanes]], keys: Sequence[tuple[Lanes, Lanes] | Non
                 c0, c2 = c0 ^ pair[0], c2 ^ pair[1]
             counter[:] = c0, p1, c2, p0
             yield None
+        if processor_has("avx2") and not wide_registers():
+            keep_together(*(word for counter in counters for word in counter))
 
 
 def _products(counter: list[Lanes]) -> tuple[Lanes, Lanes]:

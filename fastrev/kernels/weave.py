@@ -7,6 +7,7 @@ for all of them are among these: so what uses different units is emitted in turn
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import NamedTuple
 
 from fastrev.kernels.lanes import Lanes, keep_together
@@ -32,6 +33,12 @@ def finished(stages: Stages) -> None:
     """Emit all stages."""
     for _ in stages:
         pass
+
+
+def side_by_side(*computations: Stages) -> Stages:
+    """One stage of each computation in turns, from the first on: these may share what they load."""
+    for stages in zip_longest(*computations):
+        yield from stages
 
 
 def staggered(*computations: Stages) -> Stages:

@@ -10,8 +10,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastrev.kernels.constants import splat
 from fastrev.kernels.intrinsics import fma
-from fastrev.kernels.lanes import Lanes, exact, splat
+from fastrev.kernels.lanes import Lanes, exact
 from fastrev.kernels.scores.lookup import (
     LANES,
     cells_at,

@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastrev.kernels.jit import inlined
-from fastrev.kernels.lanes import gathers_well
+from fastrev.kernels.processor import gathers_well
 
 LANES = 16
 
