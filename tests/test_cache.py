@@ -6,10 +6,12 @@ import sys
 import tomllib
 import types
 
+import numba
 import numpy as np
 import pytest
 
 import fastrev as fr
+from fastrev.kernels import parts, specialise
 from fastrev.kernels.fingerprint import fingerprint
 
 SCALE = 2.0
@@ -149,16 +151,49 @@ for k in sys.argv[2:]:
     print(1.0 - float(run.x[0, 0]))
 """
     environment = os.environ | {"FASTREV_CACHE_DIR": str(tmp_path / "cache")}
-    for ks in (["1"], ["2"], ["3", "4"], ["4", "3", "2", "1"]):
+    for ks in (["1"], ["2"], ["3", "5", "4"], ["5", "4", "3", "2", "1"]):
         command = [sys.executable, "-c", code, str(tmp_path), *ks]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert [float(v) for v in done.stdout.split()] == [float(k) for k in ks]
 
 
-def test_what_cannot_be_hashed_is_not_cached(tmp_path, monkeypatch):
-    import numba
+def test_kernels_share_functions_of_the_package_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTREV_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(specialise, "_shared", {})
 
+    def final(value):
+        sde = fr.SDE(factory(value), 0.0)
+        return fr.simulate(sde, fr.Point(1.0), n=1, steps=1, dtype="float64").x[0, 0]
+
+    assert final(0.731) == pytest.approx(1.731)
+    shared = dict(specialise._shared)
+    names = {function.py_func.__name__ for function in shared.values()}
+    assert {"room", "allocate", "cut", "start", "refill", "keep", "leave"} <= names
+    assert "kernel" not in names and "advance_coordinates" not in names
+    assert final(0.732) == pytest.approx(1.732)
+    assert specialise._shared == shared
+    fr.explain(fr.SDE(factory(0.733), 0.0))
+    assert specialise._shared == shared
+
+
+def test_what_a_shared_function_is_known_by():
+    """The types of its values too, and nothing where a user's function is among them."""
+
+    def around(value):
+        def f(x):
+            return value
+
+        return specialise._content(f)
+
+    assert around(1) == around(1)
+    assert len({around(value) for value in (1, 1.0, True, (1,), (1.0,), np.float32)}) == 6
+    assert around(parts.square) is not None  # compiled, of the package
+    assert around(np.zeros(1)) is None and around((1, factory(1.0))) is None
+    assert around(numba.njit(factory(1.0))) is None
+
+
+def test_what_cannot_be_hashed_is_not_cached(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTREV_CACHE_DIR", str(tmp_path))
 
     @numba.vectorize

@@ -72,6 +72,13 @@ def plain_function(value: Any) -> types.FunctionType | None:
     return value if isinstance(value, types.FunctionType) else None
 
 
+def is_own(function: Any) -> bool:
+    """Whether a function is this package's, and holds none that it was given."""
+    plain = plain_function(function)
+    own = plain is not None and str(plain.__module__).startswith("fastrev.")
+    return own and plain.__closure__ is None  # type: ignore[union-attr]
+
+
 @functools.lru_cache(1024)
 def code_names(code: types.CodeType) -> tuple[set[str], set[str]]:
     """Names of globals and of attributes that the code, or one nested in it, refers to."""

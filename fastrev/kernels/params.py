@@ -5,8 +5,9 @@ with a leading axis of steps.  `make_params` gives the function that picks one
 step's (and one coordinate's) values and names them.
 """
 
+import functools
 from collections import namedtuple
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from numba import types
@@ -30,7 +31,13 @@ def _constant(value, i, j):
     return value
 
 
-def make_params(names: Sequence[str], scheduled: Sequence[bool], per_coordinate: bool) -> Any:
+@inlined
+def _none(values, i, j):
+    return ()
+
+
+@functools.lru_cache(256)
+def make_params(names: tuple[str, ...], scheduled: tuple[bool, ...], per_coordinate: bool) -> Any:
     """`params(values, i, j)`: a named tuple of the values at step i for coordinate j.
 
     names           the fields of p, in the order of the tuple `values`
@@ -38,7 +45,7 @@ def make_params(names: Sequence[str], scheduled: Sequence[bool], per_coordinate:
     per_coordinate  whether a schedule's second axis is the coordinate
     """
     if not names:
-        return inlined(lambda values, i, j: ())
+        return _none
     fields = namedtuple("Params", names)  # type: ignore[misc]
 
     def pick(position: int, typ: Any) -> Callable[..., Any]:
@@ -68,4 +75,5 @@ def make_params(names: Sequence[str], scheduled: Sequence[bool], per_coordinate:
 
         return result(values, i, j), codegen
 
+    params.fastrev_shared = True  # see `specialise`
     return params

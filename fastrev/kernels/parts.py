@@ -13,7 +13,7 @@ from fastrev.kernels.specialise import Specialiser
 def make_part(part: Part | None, build: Specialiser) -> tuple[Any, Any]:
     """The jitted function of a part, and `params(table, i, j)`, which assembles its p."""
     if part is None:
-        return inlined(_nothing), make_params((), (), per_coordinate=True)
+        return _nothing, make_params((), (), per_coordinate=True)
     by_coordinate = part.shape == "coordinate"
     params = make_params(part.names, part.scheduled, per_coordinate=by_coordinate)
     if part.shape != "tile":
@@ -33,6 +33,7 @@ _WITH_WORK = 5
 """Arguments of a tile function that asks for scratch; a user's has none."""
 
 
+@inlined
 def _nothing(x, t, p):
     return x
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastrev.kernels.fingerprint import OpaqueError, fingerprint, plain_function
+from fastrev.kernels.fingerprint import OpaqueError, fingerprint, is_own
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Recipe:
         beginning to end of a process: a user's may refer to what changes."""
         functions = [part.function for part in self.parts] + [self.combine, self.draw]
         functions += [o.part.function for o in self.observers if o.part]
-        return all(map(_is_own, functions))
+        return all(one is None or is_own(one) for one in functions)
 
     def fingerprint(self) -> str | None:
         """A content hash of everything that is compiled in, None where part of it is opaque."""
@@ -138,14 +138,6 @@ class Recipe:
 def _remembered(recipe: Recipe) -> str | None:
     """Its fingerprint, which takes a tenth of a small run's time."""
     return recipe._fingerprint()
-
-
-def _is_own(function: Any) -> bool:
-    """Whether a function is this package's, and holds none that it was given; or None."""
-    plain = plain_function(function)
-    if plain is None:
-        return function is None
-    return str(plain.__module__).startswith("fastrev.") and plain.__closure__ is None
 
 
 def _pieces(part: Any) -> list[Any]:

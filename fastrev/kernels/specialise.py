@@ -16,9 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba.core.dispatcher import Dispatcher
 
 from fastrev.kernels.compiler import user_loop, user_scalar
-from fastrev.kernels.fingerprint import code_names, plain_function
+from fastrev.kernels.fingerprint import code_names, is_own, plain_function
 from fastrev.kernels.jit import INNER, borrower, loop, scalar
 from fastrev.kernels.vmath import BY_WIDTH
 
@@ -35,6 +36,12 @@ _FAST_NAMES: dict[str, dict[str, str]] = {
 """What each library calls the functions of `vmath`."""
 
 
+_shared: dict[Any, Any] = {}
+"""Compiled functions of this package that nothing of a user's is part of, for all kernels of a
+process (measured: a further kernel compiles in three quarters of the time)."""
+_Compile = Callable[..., Any]
+
+
 class NotAKernelError(ValueError):
     """A function that cannot be a kernel; the message says why."""
 
@@ -42,16 +49,19 @@ class NotAKernelError(ValueError):
 class Specialiser:
     """Compiles functions for one dtype; one instance per kernel, so helpers are shared.
 
-    loops the functions with loops over arrays, as they were made
-    tag   a text that no other kernel shares, put into the name of every function: compiled
-          functions find one another by name, also across kernels loaded from disk
-    inner whether Python calls none of the functions but an `entry`
+    loops  the functions with loops over arrays, as they were made
+    tag    a text that no other kernel shares, put into the name of every function: compiled
+           functions find one another by name, also across kernels loaded from disk
+    inner  whether Python calls none of the functions but an `entry`
+    shared whether functions of this package alone may be those that an earlier kernel made, with
+           its tag
     """
 
-    def __init__(self, dtype: Any, tag: str, inner: bool = False) -> None:
+    def __init__(self, dtype: Any, tag: str, inner: bool = False, shared: bool = False) -> None:
         self.dtype = np.dtype(dtype)
         self.tag = tag
         self._options = INNER if inner else {}
+        self._sharing = shared
         self.loops: list[Any] = []
         self._done: dict[int, Any] = {}
         self._fast = BY_WIDTH[self.dtype.name]
@@ -67,16 +77,16 @@ class Specialiser:
 
     def own_scalar(self, function: Callable[..., Any]) -> Any:
         """`scalar` for a function of this package, as it is."""
-        return scalar(self._named(function), **self._options)
+        return self._own(function, scalar)
 
     def own_loop(self, function: Callable[..., Any]) -> Any:
         """`loop` for a function of this package, as it is."""
-        self.loops.append(loop(self._named(function), **self._options))
+        self.loops.append(self._own(function, loop))
         return self.loops[-1]
 
     def own_borrower(self, function: Callable[..., Any]) -> Any:
         """`borrower` for a function of this package, as it is."""
-        self.loops.append(borrower(self._named(function), **self._options))
+        self.loops.append(self._own(function, borrower))
         return self.loops[-1]
 
     def entry(self, function: Callable[..., Any]) -> Any:
@@ -87,12 +97,35 @@ class Specialiser:
         function.__qualname__ = f"{function.__qualname__}_{self.tag}"
         return function
 
-    def _compile(self, function: Callable[..., Any], jit: Callable[..., Any]) -> Any:
+    def _own(self, function: Callable[..., Any], jit: _Compile) -> Any:
+        return self._once(
+            _content(function),
+            jit,
+            lambda: jit(self._named(function), **self._options),
+        )
+
+    def _once(self, content: Any, jit: _Compile, make: Callable[[], Any]) -> Any:
+        """What `make` gives or, of the same content, gave an earlier kernel."""
+        if content is None or not self._sharing:
+            return make()
+        key = (content, jit, self.dtype.name, bool(self._options))
+        if key not in _shared:
+            made = make()
+            made.fastrev_shared = True
+            _shared[key] = made
+        return _shared[key]
+
+    def _compile(self, function: Callable[..., Any], jit: _Compile) -> Any:
         plain = plain_function(function)
         if plain is None:
             raise NotAKernelError(f"a kernel must be a Python function (x, t, p), got {function!r}")
-        if id(plain) in self._done:
-            return self._done[id(plain)]
+        if id(plain) not in self._done:
+            content = plain if is_own(plain) else None
+            made = self._once(content, jit, lambda: self._specialised(plain, jit))
+            self._done[id(plain)] = made
+        return self._done[id(plain)]
+
+    def _specialised(self, plain: types.FunctionType, jit: _Compile) -> Any:
         code = plain.__code__
         names, attributes = code_names(code)
         self._done[id(plain)] = plain  # a function that calls itself: left to Numba to refuse
@@ -112,8 +145,7 @@ class Specialiser:
             cells or None,
         )
         copy.__module__, copy.__qualname__ = plain.__module__, plain.__qualname__
-        self._done[id(plain)] = compiled = jit(self._named(copy), **self._options)
-        return compiled
+        return jit(self._named(copy), **self._options)
 
     def _literal(self, value: Any) -> Any:
         """Floats, also inside tuples, in the kernel's dtype."""
@@ -168,6 +200,33 @@ class Specialiser:
                 value = self._value(value, attributes)
             setattr(stand_in, name, value)
         return stand_in
+
+
+def _content(function: Callable[..., Any]) -> Any:
+    """What decides the code of a package function; None where a user's may be part of it."""
+    plain: Any = function
+    cells = [_known(cell.cell_contents) for cell in plain.__closure__ or ()]
+    if None in cells:
+        return None
+    return (plain.__module__, plain.__qualname__, plain.__code__, tuple(cells))
+
+
+def _known(value: Any) -> Any:
+    """A value that a function refers to, with its type; None for what is not this package's."""
+    if isinstance(value, tuple):
+        items = [_known(item) for item in value]
+        return None if None in items else (tuple, *items)
+    plain = value is None or isinstance(value, bool | int | float | str | np.generic)
+    kind = isinstance(value, type) and issubclass(value, np.generic)
+    return (type(value), value) if plain or kind or _is_shared(value) else None
+
+
+def _is_shared(value: Any) -> bool:
+    """Whether kernels share a compiled function: it says so, or stands at the top of a module."""
+    if getattr(value, "fastrev_shared", False):
+        return True
+    at_top = isinstance(value, Dispatcher) and "<locals>" not in value.py_func.__qualname__
+    return at_top and str(value.__module__).startswith("fastrev.kernels.")
 
 
 _NO_RANDOM = (

@@ -34,7 +34,7 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     draw = build.scalar(recipe.draw)
     uses_u, uses_v, uses_z = recipe.draw_uses
     fill_first = NOISE[recipe.generator].fill_first
-    params = make_params(recipe.draw_names, [False] * len(recipe.draw_names), per_coordinate=False)
+    params = make_params(recipe.draw_names, (False,) * len(recipe.draw_names), per_coordinate=False)
 
     @build.own_loop
     def start(x, z, low, high, j0, k0, k1, x0, done, values):

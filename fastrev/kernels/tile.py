@@ -30,7 +30,8 @@ def make_kernel(recipe: Recipe, content: str | None) -> Any:
 
     Without a fingerprint it is not kept on disk.
     """
-    build = Specialiser(recipe.dtype, content or uuid.uuid4().hex, inner=True)
+    tag, shared = content or uuid.uuid4().hex, content is not None
+    build = Specialiser(recipe.dtype, tag, inner=True, shared=shared)
     real = np.dtype(recipe.dtype).type
     run = _make_run(
         make_go_on(recipe, build, real),
@@ -64,7 +65,7 @@ def _roles(build: Specialiser, recipe: Recipe) -> list[tuple[str, Any]]:
     noise = NOISE[recipe.generator].fill_normals
     found = [("noise", noise)] if recipe.noisy or recipe.corrected else []
     for function in build.loops:
-        name = function.py_func.__qualname__.rpartition(".")[2].removesuffix(f"_{build.tag}")
+        name = function.py_func.__name__
         own = str(function.py_func.__module__).startswith("fastrev.kernels.")
         role = next((role for start, role in _ROLES.items() if name.startswith(start)), None)
         if role or not own:
