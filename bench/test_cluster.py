@@ -48,7 +48,7 @@ class Weighed:
 @pytest.mark.parametrize("n", [10_000_000, 40_000_000])
 def test_processes_against_threads(benchmark, pool, tmp_path, n):
     """The same run into a file by as many single-threaded processes, in turns; start-up apart."""
-    steps, rounds = (200, 5 if n < 2 * 10**7 else 2) if not benchmark.disabled else (20, 1)
+    steps, rounds = (200, 3 if n < 2 * 10**7 else 2) if not benchmark.disabled else (20, 1)
     n = n if not benchmark.disabled else n // 100
     options = {"frames": 2, "overwrite": True, "shard_size": n // 16, "keep": 16}
     ours, theirs = ({"out": tmp_path / f"{k}.h5"} | options for k in "ab")

@@ -62,7 +62,7 @@ def growth(name, cases, benchmark, rounds=7):
         for found, case in zip(ratios, cases, strict=True):
             work = case["n"] * case["steps"]
             if number == 0 or number < MOST // work:
-                fifth = max(1, min(20, work // (5 * REFERENCE["n"] * REFERENCE["steps"])))
+                fifth = max(1, min(10, work // (5 * REFERENCE["n"] * REFERENCE["steps"])))
                 before = reference(fifth) if fifth > 1 else after
                 own, after = nanoseconds(**case), reference(fifth)
                 found.append(own / (0.5 * (before + after)))

@@ -26,7 +26,7 @@ MIXTURE = fr.GaussianMixture(np.ones(8), np.linspace(-3, 3, 8), np.full(8, 0.2))
 @pytest.mark.parametrize("name", PROCESSES)
 def test_linear(benchmark, record, name, direction, dtype, dim):
     process, p0 = PROCESSES[name], fr.Gaussian(0.5, 0.5)
-    n = 2**19 // dim
+    n = 2**18 // dim
     common = {"n": n, "steps": STEPS, "dtype": dtype, "dim": dim, "seed": 1}
     if direction == "forward":
         call = (process, p0)

@@ -47,7 +47,7 @@ def agree(a, b):
 @pytest.mark.parametrize("name", MODELS)
 def test_ratio(benchmark, record, request, name):
     model, timed = MODELS[name](), not request.config.getoption("benchmark_disable")
-    n = 2**17 // model.dim if timed else 2**12
+    n = 2**16 // model.dim if timed else 2**12
     time_range = (SPAN, 0.0) if model.backwards else (0.0, SPAN)
     start = np.random.default_rng(1).standard_normal((n, model.dim))
 
@@ -70,7 +70,7 @@ def test_ratio(benchmark, record, request, name):
     for answer in answers.values():
         agree(answers["fastrev"], answer)
     best = dict.fromkeys(calls, np.inf)
-    for _ in range(2 if timed else 1):
+    for _ in range(3 if timed else 1):
         for peer, call in calls.items():
             begin = time.perf_counter()
             call()
