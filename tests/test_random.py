@@ -14,6 +14,7 @@ import fastrev as fr
 from fastrev.kernels import aes, ars, philox, weave
 from fastrev.kernels import fill as fill_module
 from fastrev.kernels import noise as noise_module
+from fastrev.kernels.jit import from_python
 from fastrev.kernels.lanes import Lanes
 from fastrev.kernels.noise import NOISE
 from fastrev.kernels.streams import STREAM_INITIAL, STREAM_STEP
@@ -110,7 +111,7 @@ def fill(generator, dtype, size, low=0, high=0, block=0, coordinate=0, seed=1234
     words = noise.words(dtype, size, first, high, address, k0, k1)
     counter = block * noise.generator.BLOCK_COUNTERS
     numbers = [np.uint64(w) for w in (low, high, counter, address, k0, k1)]
-    noise.fill_normals(z, 0, steps, words, *numbers)
+    from_python(noise.fill_normals)(z, 0, steps, words, *numbers)
     return z[:, 0, :]
 
 
@@ -118,7 +119,7 @@ def first_normals(generator, dtype, size, low, high=0, coordinate=3, seed=7):
     """Of the start."""
     row, z = np.zeros(size, dtype), np.zeros((8, 1, -(-size // 16) * 16), dtype)
     address = low, high, STREAM_INITIAL | coordinate, seed & 0xFFFFFFFF, seed >> 32
-    NOISE[generator].fill_first(row, z, *(np.uint64(w) for w in address))
+    from_python(NOISE[generator].fill_first)(row, z, *(np.uint64(w) for w in address))
     return row
 
 

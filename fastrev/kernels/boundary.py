@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastrev.kernels.intrinsics import floor_nearest
-from fastrev.kernels.jit import inlined, loop
+from fastrev.kernels.jit import inlined, inner_loop
 from fastrev.kernels.noise import first_normal64, uniform_at
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
@@ -48,7 +48,7 @@ def wrapped(x, low, high):
     return low if x >= high else x
 
 
-@loop
+@inner_loop
 def begin_absorbed(x, tau, t0, walls):
     """tau: t0 for particles outside, infinity for the others."""
     low, high = walls
@@ -59,7 +59,7 @@ def begin_absorbed(x, tau, t0, walls):
                 tau[l] = t0
 
 
-@loop
+@inner_loop
 def hold(x, before, tau):
     """Particles that were absorbed stay where they are."""
     for j in range(len(x)):
@@ -67,7 +67,7 @@ def hold(x, before, tau):
             x[j, l] = before[j, l] if tau[l] < np.inf else x[j, l]
 
 
-@loop
+@inner_loop
 def near_walls(x, before, tau, variance, flags, walls, bridge):
     """Flag the particles that touched a wall, or may have, for the first time; their number."""
     low, high = walls
@@ -87,7 +87,7 @@ def near_walls(x, before, tau, variance, flags, walls, bridge):
     return count
 
 
-@loop
+@inner_loop
 def add_passages(numbers, x, tau, table, k, work):
     """Add a tile to `numbers`, laid out as model/first_passage.py says."""
     count, mean, squares = 0, 0.0, 0.0

@@ -8,7 +8,7 @@ fall.  The places are found first, as vector code, and counted in a loop of thei
 import numpy as np
 
 from fastrev.kernels.intrinsics import floor_nearest, magnitude
-from fastrev.kernels.jit import borrower, inlined
+from fastrev.kernels.jit import inlined, inner_borrower
 
 
 @inlined
@@ -24,13 +24,13 @@ def _place(x, low, high, step, inverse, bins):
     return np.int32(i + 1.0)
 
 
-@borrower
+@inner_borrower
 def _find(row, low, high, step, inverse, bins, places):
     for l in range(len(row)):
         places[l] = _place(row[l], low, high, step, inverse, bins)
 
 
-@borrower
+@inner_borrower
 def _find_both(first, second, low, high, step, inverse, bins, places):
     """Row by row of the plane; whatever is outside of one, after the last."""
     last = np.int32(bins[0] * bins[1])
@@ -42,7 +42,7 @@ def _find_both(first, second, low, high, step, inverse, bins, places):
         places[l] = where if inside else last
 
 
-@borrower
+@inner_borrower
 def _count(numbers, places):
     """Four places are read before the first is counted (1.16 cycles each instead of 1.34)."""
     fours = len(places) // 4 * 4
@@ -56,7 +56,7 @@ def _count(numbers, places):
         numbers[np.uint64(places[l])] += 1
 
 
-@borrower
+@inner_borrower
 def add_histogram(numbers, x, tau, table, k, work):
     """Count coordinate j of a tile x (d, B); table is (j, low, high, step, 1/step, bins)."""
     j, low, high, step, inverse, bins = table
@@ -65,7 +65,7 @@ def add_histogram(numbers, x, tau, table, k, work):
     _count(numbers, places)
 
 
-@borrower
+@inner_borrower
 def _guess(row, low, inverse, bins, doubt, places):
     """Places by float32 alone; -1 for what may lie on either side of an edge, and for NaN; and
     whether there is such a one."""
@@ -82,7 +82,7 @@ def _guess(row, low, inverse, bins, doubt, places):
     return signs < 0
 
 
-@borrower
+@inner_borrower
 def _decide(row, low, high, step, inverse, bins, places):
     """The places that `_guess` left."""
     for l in range(len(row)):
@@ -90,7 +90,7 @@ def _decide(row, low, high, step, inverse, bins, places):
             places[l] = _place(row[l], low, high, step, inverse, bins)
 
 
-@borrower
+@inner_borrower
 def add_histogram_f32(numbers, x, tau, table, k, work):
     """The same for float32: sixteen lanes a vector, and float64 for the few near an edge.
 
@@ -104,7 +104,7 @@ def add_histogram_f32(numbers, x, tau, table, k, work):
     _count(numbers, places)
 
 
-@borrower
+@inner_borrower
 def add_plane(numbers, x, tau, table, k, work):
     """Count coordinates i and j of a tile; table is as above, each a pair."""
     coordinates, low, high, step, inverse, bins = table

@@ -6,6 +6,7 @@ every machine; scalar functions are inlined by LLVM so that the loop around
 them vectorises.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -46,3 +47,24 @@ def borrower(function: Callable[..., Any], **options: Any) -> Any:
     a tenth of what a step of a tile takes.
     """
     return loop(function, _nrt=False, **options)
+
+
+def inner_loop(function: Callable[..., Any]) -> Any:
+    """`loop` for a function that only compiled code calls."""
+    return loop(function, **INNER)
+
+
+def inner_borrower(function: Callable[..., Any]) -> Any:
+    """`borrower` for a function that only compiled code calls."""
+    return borrower(function, **INNER)
+
+
+@functools.cache
+def from_python(inner: Any) -> Any:
+    """A function that Python can call, of one that only compiled code calls."""
+
+    @loop
+    def outer(*args):  # type: ignore[no-untyped-def]
+        return inner(*args)
+
+    return outer

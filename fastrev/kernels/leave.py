@@ -7,7 +7,7 @@ import numpy as np
 
 from fastrev.kernels.half import LEAST_INFINITE, half_bits, half_bits_of_double
 from fastrev.kernels.intrinsics import stay_apart
-from fastrev.kernels.jit import loop
+from fastrev.kernels.jit import inner_loop
 from fastrev.kernels.recipe import Observer, Recipe
 from fastrev.kernels.specialise import Specialiser
 from fastrev.kernels.view import view
@@ -97,7 +97,7 @@ def _make_keep(recipe: Recipe, build: Specialiser) -> Any:
     return keep
 
 
-@loop
+@inner_loop
 def keep_passages(passages, rows, tau):
     """Times of absorption of the particles that are kept."""
     a, lanes, done, everything = rows
@@ -109,7 +109,7 @@ def keep_passages(passages, rows, tau):
             passages[a + q] = tau[lanes[q] - done]
 
 
-@loop
+@inner_loop
 def _not_below(x, least):
     """How many entries are NaN or of magnitude `least` or more, and a lane that has one, or -1."""
     least, lost = x.dtype.type(least), 0
@@ -124,13 +124,13 @@ def _not_below(x, least):
     return lost, -1
 
 
-@loop
+@inner_loop
 def not_finite(x):
     """How many entries are infinite or NaN, and a lane that has one, -1 for none."""
     return _not_below(x, math.inf)
 
 
-@loop
+@inner_loop
 def not_held(x):
     """The same for a float16, which is infinite sooner."""
     return _not_below(x, LEAST_INFINITE)
@@ -141,7 +141,7 @@ def lost_by(storage: str) -> Any:
     return not_held if storage == "float16" else not_finite
 
 
-@loop
+@inner_loop
 def count_marked(marks):
     """How many particles are marked: by more than 1/2."""
     count = 0

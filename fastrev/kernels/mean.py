@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrev.kernels.jit import loop
+from fastrev.kernels.jit import inner_loop
 from fastrev.kernels.parts import make_part
 from fastrev.kernels.recipe import Observer, Recipe
 from fastrev.kernels.specialise import Specialiser
@@ -54,7 +54,7 @@ def make_mean(observer: Observer, recipe: Recipe, build: Specialiser) -> Any:
     return mean_of_coordinates
 
 
-@loop
+@inner_loop
 def _add(numbers, j, count, values):
     """Sums of y and y^2 about a reference point, the first value that came."""
     if numbers[0] == 0.0:

@@ -1,10 +1,10 @@
 """What a tile adds to the moments of an ensemble."""
 
-from fastrev.kernels.jit import borrower, inlined
+from fastrev.kernels.jit import inlined, inner_borrower
 from fastrev.kernels.sums import power_sums, power_sums_f32, product_sum, product_sum_f32
 
 
-@borrower
+@inner_borrower
 def add_moments(numbers, x, tau, table, k, work):
     """Add a tile x (d, B) to `numbers`, laid out as model/moments.py says.
 
@@ -18,7 +18,7 @@ def add_moments(numbers, x, tau, table, k, work):
             _add_product(numbers, d, j, i, product_sum(x[j], x[i], points[j], points[i]))
 
 
-@borrower
+@inner_borrower
 def add_moments_f32(numbers, x, tau, table, k, work):
     """The same for float32."""
     d, points, inverses = len(x), table[0][k], table[1][k]

@@ -7,7 +7,7 @@ import numpy as np
 from fastrev.kernels.aligned import aligned
 from fastrev.kernels.ars import ArsWords
 from fastrev.kernels.fill import BLOCK_STEPS, make_fill, make_keep
-from fastrev.kernels.jit import loop, scalar
+from fastrev.kernels.jit import from_python, inlined, inner_loop, scalar
 from fastrev.kernels.normal import PAIRS, normal_pair64, uniform64
 from fastrev.kernels.philox import PhiloxWords, philox4x32
 from fastrev.kernels.streams import Words
@@ -39,7 +39,7 @@ def uniform_at(low, high, block, address, k0, k1):
 
 
 class Noise(NamedTuple):
-    """The loops of a generator.
+    """The loops of a generator, for compiled code alone.
 
     generator   of its words
     keep_words(words, first, high, stream, k0, k1)
@@ -64,7 +64,7 @@ class Noise(NamedTuple):
         shared = self.generator.PARTICLES[dtype]
         columns = size // shared * self.generator.LANES
         words = aligned((self.generator.KEPT, columns), np.uint64)
-        self.keep_words(words, *(_u64(number) for number in (low // shared, *address)))
+        from_python(self.keep_words)(words, *(_u64(number) for number in (low // shared, *address)))
         return words
 
 
@@ -85,12 +85,12 @@ def _make_noise(name: str, generator: type[Words]) -> Noise:
         function.__qualname__ = f"{function.__name__}_{name}"  # compiled code knows it by this name
         return function
 
-    @scalar
+    @inlined
     @named
     def shared(z):
         return shared32 if z.itemsize == 4 else shared64
 
-    @loop
+    @inner_loop
     @named
     def begin_with(z, w, low):
         """Move the rows so that they begin with this id, the first of its counter or not."""
@@ -100,7 +100,7 @@ def _make_noise(name: str, generator: type[Words]) -> Noise:
                 for l in range(z.shape[2] - before):
                     z[s, w, l] = z[s, w, l + before]
 
-    @loop
+    @inner_loop
     @named
     def fill_first(row, z, low, high, stream, k0, k1):
         before, size = np.intp(low % group), len(row)
@@ -120,7 +120,7 @@ def _make_noise(name: str, generator: type[Words]) -> Noise:
                         for l in range(max(0, -a), min(WHOLE, size - a)):
                             row[a + l] = z[s, 0, b + l]
 
-    @loop
+    @inner_loop
     @named
     def fill_normals(z, w, steps, words, low, high, block, stream, k0, k1):
         if steps > _HALF_BLOCK:
@@ -129,7 +129,7 @@ def _make_noise(name: str, generator: type[Words]) -> Noise:
             fill_half(z, w, words, high, block, stream, k0, k1)
         begin_with(z, w, low)
 
-    @loop
+    @inner_loop
     @named
     def keep_words(words, first, high, stream, k0, k1):
         keep(words, first, high, stream, k0, k1)

@@ -7,7 +7,7 @@ whole number they are that logarithm, straight within an octave, and the first b
 import numpy as np
 
 from fastrev.kernels.intrinsics import bits_of_f32, i32_of_u32, magnitude
-from fastrev.kernels.jit import borrower
+from fastrev.kernels.jit import inner_borrower
 
 _ONE = np.int32(0x3F800000)
 _SHIFT = np.int32(17)
@@ -15,7 +15,7 @@ _SHIFT = np.int32(17)
 _SIDE = np.int32(896)
 
 
-@borrower
+@inner_borrower
 def _find(row, centre, inverse, places):
     for l in range(len(row)):
         u = (np.float64(row[l]) - centre) * inverse
@@ -27,7 +27,7 @@ def _find(row, centre, inverse, places):
         places[l] = place if u == u else np.int32(-1)  # noqa: PLR0124
 
 
-@borrower
+@inner_borrower
 def add_quantiles(numbers, x, tau, table, k, work):
     """Count each coordinate of a tile x (d, B); table is centre and spread, (F, d).
 

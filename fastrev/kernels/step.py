@@ -8,7 +8,7 @@ from fastrev.kernels.advance import make_advance, make_variances
 from fastrev.kernels.advance_affine import make_take_block
 from fastrev.kernels.boundary import make_begin, make_bound
 from fastrev.kernels.fill import BLOCK_STEPS
-from fastrev.kernels.jit import loop
+from fastrev.kernels.jit import inner_loop
 from fastrev.kernels.noise import NOISE
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
@@ -93,7 +93,7 @@ def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
     return prepare, refill
 
 
-@loop
+@inner_loop
 def _copy(x, before):
     for j in range(len(x)):
         for l in range(x.shape[1]):

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastrev.kernels.intrinsics import magnitude, stay_apart
-from fastrev.kernels.jit import borrower, inlined
+from fastrev.kernels.jit import inlined, inner_borrower
 from fastrev.kernels.lanes import Lanes
 
 _LANES = 16
@@ -188,7 +188,7 @@ def product_sum(a, b, point_a, point_b):
     return s
 
 
-@borrower
+@inner_borrower
 def power_sums_f32(row, point, inverse):
     """The same for float32, by chains of y inverse; in float64 where these leave its range."""
     c1, c2, c3, c4 = _power_chains(row, point, inverse)
@@ -202,7 +202,7 @@ def power_sums_f32(row, point, inverse):
     return s1 + c1 * scale, s2 + c2 * square, s3 + c3 * (square * scale), s4 + c4 * square * square
 
 
-@borrower
+@inner_borrower
 def product_sum_f32(a, b, point_a, point_b, inverse_a, inverse_b):
     """The same for float32, by chains; in float64 where these leave its range."""
     chains = _product_chains(a, b, point_a, point_b, inverse_a, inverse_b)
@@ -214,13 +214,13 @@ def product_sum_f32(a, b, point_a, point_b, inverse_a, inverse_b):
     return rest + chains / (inverse_a * inverse_b)
 
 
-@borrower
+@inner_borrower
 def _power_sums_apart(row, point):
     stay_apart()
     return power_sums(row, point)
 
 
-@borrower
+@inner_borrower
 def _product_sum_apart(a, b, point_a, point_b):
     stay_apart()
     return product_sum(a, b, point_a, point_b)
