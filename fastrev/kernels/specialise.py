@@ -35,7 +35,6 @@ _FAST_NAMES: dict[str, dict[str, str]] = {
 }
 """What each library calls the functions of `vmath`."""
 
-
 _shared: dict[Any, Any] = {}
 """Compiled functions of this package that nothing of a user's is part of, for all kernels of a
 process (measured: a further kernel compiles in three quarters of the time)."""
