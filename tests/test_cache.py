@@ -192,6 +192,15 @@ def test_what_a_shared_function_is_known_by():
     assert around(np.zeros(1)) is None and around((1, factory(1.0))) is None
     assert around(numba.njit(factory(1.0))) is None
 
+    def by_default(value):
+        def f(x, y=value):
+            return y
+
+        return specialise._content(f)
+
+    assert by_default(1.0) == by_default(1.0) != by_default(2.0)
+    assert by_default(factory(1.0)) is None
+
 
 def test_what_cannot_be_hashed_is_not_cached(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTREV_CACHE_DIR", str(tmp_path))

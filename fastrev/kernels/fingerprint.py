@@ -75,8 +75,9 @@ def plain_function(value: Any) -> types.FunctionType | None:
 def is_own(function: Any) -> bool:
     """Whether a function is this package's, and holds none that it was given."""
     plain = plain_function(function)
-    own = plain is not None and str(plain.__module__).startswith("fastrev.")
-    return own and plain.__closure__ is None  # type: ignore[union-attr]
+    if plain is None or plain.__closure__ is not None:
+        return False
+    return str(plain.__module__).startswith("fastrev.")
 
 
 @functools.lru_cache(1024)

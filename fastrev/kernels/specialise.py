@@ -97,11 +97,10 @@ class Specialiser:
         return function
 
     def _own(self, function: Callable[..., Any], jit: _Compile) -> Any:
-        return self._once(
-            _content(function),
-            jit,
-            lambda: jit(self._named(function), **self._options),
-        )
+        def make() -> Any:
+            return jit(self._named(function), **self._options)
+
+        return self._once(_content(function), jit, make)
 
     def _once(self, content: Any, jit: _Compile, make: Callable[[], Any]) -> Any:
         """What `make` gives or, of the same content, gave an earlier kernel."""
@@ -204,10 +203,9 @@ class Specialiser:
 def _content(function: Callable[..., Any]) -> Any:
     """What decides the code of a package function; None where a user's may be part of it."""
     plain: Any = function
-    cells = [_known(cell.cell_contents) for cell in plain.__closure__ or ()]
-    if None in cells:
-        return None
-    return (plain.__module__, plain.__qualname__, plain.__code__, tuple(cells))
+    held = (plain.__defaults__, *(cell.cell_contents for cell in plain.__closure__ or ()))
+    known = _known(held)
+    return known and (plain.__module__, plain.__qualname__, plain.__code__, known)
 
 
 def _known(value: Any) -> Any:
