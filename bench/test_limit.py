@@ -14,7 +14,7 @@ from fastrev.bench import limit, measure
 from fastrev.bench.models import brownian, scheme_law
 from fastrev.engine.prepare import build
 
-N, STEPS = 2**21, 400
+N, STEPS = 2**20, 400
 
 
 @pytest.fixture(scope="module", params=["philox", "ars"])

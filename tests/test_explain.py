@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastrev as fr
+from fastrev.engine.prepare import build
 from fastrev.kernels.jit import INNER, loop
 from fastrev.kernels.loops import Loop, _without_remainders, loops_of
 from fastrev.kernels.processor import wide_registers
@@ -67,6 +68,17 @@ def test_narrow_copies_of_a_loop_are_not_counted():
     assert _without_remainders([(narrow, 10), (wide, 10), (scalar, 11)]) == [wide]
     assert _without_remainders([(wide, 10), (scalar, 30)]) == [wide, scalar]
     assert _without_remainders([(scalar, 5)]) == [scalar]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"boundary": fr.Reflect(-3, 3)}, {"boundary": fr.Periodic(-3, 3)}, {"method": "heun"}],
+)
+def test_a_whole_kernel_is_vector_code(options):
+    """A part of it that is by itself might not be within it: a loop around a loop of two was not."""
+    run = fr.simulate(fr.OrnsteinUhlenbeck(1.0, 1.0), fr.Point(1.0), n=10, steps=2, **options)
+    found = loops_of(build(run.specification, stored=False).kernel, linked=True)
+    assert found and all(loop.lanes > 1 for loop in found)
 
 
 def test_what_only_compiled_code_calls():

@@ -117,9 +117,11 @@ def fill(generator, dtype, size, low=0, high=0, block=0, coordinate=0, seed=1234
 
 def first_normals(generator, dtype, size, low, high=0, coordinate=3, seed=7):
     """Of the start."""
-    row, z = np.zeros(size, dtype), np.zeros((8, 1, -(-size // 16) * 16), dtype)
+    noise, room = NOISE[generator], -(-size // 16) * 16
+    row, z = np.zeros(size, dtype), np.zeros((8, 1, room), dtype)
+    words = noise.words(dtype, room, 0, 0, 0, 0, 0)
     address = low, high, STREAM_INITIAL | coordinate, seed & 0xFFFFFFFF, seed >> 32
-    from_python(NOISE[generator].fill_first)(row, z, *(np.uint64(w) for w in address))
+    from_python(noise.fill_first)(row, z, words, *(np.uint64(w) for w in address))
     return row
 
 

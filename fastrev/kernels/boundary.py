@@ -30,11 +30,20 @@ _CERTAIN = 12.0
 
 
 @inlined
+def _folded(x, low, high):
+    """x mirrored at low, then at high, where it is beyond."""
+    x = low + (low - x) if x < low else x
+    return high - (x - high) if x > high else x
+
+
+@inlined
 def reflected(x, low, high):
-    """x folded at low and high, twice; what is then still outside is put on the wall."""
-    for _ in range(2):
-        x = low + (low - x) if x < low else x
-        x = high - (x - high) if x > high else x
+    """x folded at low and high, twice; what is then still outside is put on the wall.
+
+    Not by a loop of two: the loop over particles around it would stay scalar (measured, Zen 3:
+    3 ns a particle-step instead of 0.3).
+    """
+    x = _folded(_folded(x, low, high), low, high)
     x = low if x < low else x
     return high if x > high else x
 

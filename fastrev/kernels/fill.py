@@ -14,6 +14,7 @@ order in which its instructions are to run: a compiler that vectorises a loop ov
 the order it is given.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -84,9 +85,9 @@ class _Fill:
         yield from self.order(*(pair(k) for k in range(self.pairs)))
         out += [z for pair in found for z in pair]
 
-    def emit(self, rows: list[Any], count: Any, kept: Any) -> None:
-        """The first of eight rows of `count` vectors from the addresses on; kept(index) of `kept`
-        or `_made`.  The other rows are scratch."""
+    def emit(self, rows: list[Any], count: Any, kept: Callable[[Any], list[Lanes]]) -> None:
+        """The first of eight rows of `count` vectors from the addresses on, kept(index) what is kept
+        of a vector of counters.  The other rows are scratch."""
 
         def store(normals: list[Lanes], index: Any) -> None:
             for row, z in zip(rows, normals, strict=False):
@@ -137,12 +138,6 @@ class _Fill:
             each(first, last, self.normals, begun, rows)
 
 
-def _made(words: Words, first: Any, index: Any) -> list[Lanes]:
-    """What is kept of a vector of counters, by the number of the first of all."""
-    start = Lanes(words.at.high.builder, index) * (words.width // words.LANES)
-    return words.kept(Lanes(start.builder, first) + start)
-
-
 def _place(builder: Any, row: Any, index: Any, kind: Any) -> Any:
     """Address of a vector of a row."""
     start = builder.mul(index, ir.Constant(index.type, kind.count))
@@ -171,14 +166,14 @@ def _address(builder: Any, args: Any) -> Address:
     return Address(*(Lanes(builder, value) for value in args))
 
 
-def make_fill(generator: type[Words], pairs: int, kept: bool) -> Any:
-    """Fill the first rows of eight, two for each pair, from kept words or from the first counter.
+def make_fill(generator: type[Words], pairs: int) -> Any:
+    """Fill the first rows of eight, two for each pair, from kept words.
 
     The others are scratch.
     """
 
     @intrinsic
-    def fill(typingctx, z, w, particles, high, block, stream, k0, k1):
+    def fill(typingctx, z, w, words, high, block, stream, k0, k1):
         if z.dtype not in (types.float32, types.float64):
             return None
         bits = z.dtype.bitwidth
@@ -191,15 +186,12 @@ def make_fill(generator: type[Words], pairs: int, kept: bool) -> Any:
             size = cgutils.unpack_tuple(builder, array.shape)[2]
             loop = _Fill(generator, _address(builder, args[3:]), bits, pairs)
             vectors = builder.udiv(size, ir.Constant(size.type, loop.lanes))
-            if kept:
-                places = [[ir.Constant(zero.type, k), zero] for k in range(generator.KEPT)]
-                words = _rows_of(context, builder, kinds[2], args[2], places)
-                loop.emit(rows, vectors, lambda index: loop.kept(words, index))
-            else:
-                loop.emit(rows, vectors, lambda index: _made(loop.generator, args[2], index))
+            places = [[ir.Constant(zero.type, k), zero] for k in range(generator.KEPT)]
+            kept = _rows_of(context, builder, kinds[2], args[2], places)
+            loop.emit(rows, vectors, lambda index: loop.kept(kept, index))
             return context.get_dummy_value()
 
-        return types.none(z, types.intp, particles, *[types.uint64] * 5), codegen
+        return types.none(z, types.intp, words, *[types.uint64] * 5), codegen
 
     return fill
 
@@ -219,10 +211,32 @@ def make_keep(generator: type[Words]) -> Any:
             made = generator(at, 0, width)
             vectors = builder.udiv(size, ir.Constant(size.type, width))
             with cgutils.for_range(builder, vectors) as loop:
-                for row, kept in zip(rows, _made(made, args[1], loop.index), strict=True):
-                    _store(kept, row, loop.index)
+                start = Lanes(builder, loop.index) * (width // generator.LANES)
+                kept = made.kept(Lanes(builder, args[1]) + start)
+                for row, one in zip(rows, kept, strict=True):
+                    _store(one, row, loop.index)
             return context.get_dummy_value()
 
         return types.none(words, *[types.uint64] * 5), codegen
 
     return keep
+
+
+@intrinsic
+def move_vector(typingctx, row, a, z, s, b, lanes):
+    """row[a : a + lanes] = z[s, 0, b : b + lanes], as one vector.
+
+    LLVM leaves such a loop scalar, for the one might lie within the other.
+    """
+    if not isinstance(lanes, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        kinds, zero = signature.args, ir.Constant(ir.IntType(64), 0)
+        (into,) = _rows_of(context, builder, kinds[0], args[0], [[args[1]]])
+        (source,) = _rows_of(context, builder, kinds[2], args[2], [[args[3], zero, args[4]]])
+        kind = ir.VectorType(into.type.pointee, lanes.literal_value)
+        _store(_load(builder, source, zero, kind), into, zero)
+        return context.get_dummy_value()
+
+    return types.none(row, types.intp, z, types.intp, types.intp, lanes), codegen

@@ -31,8 +31,12 @@ class Loop(NamedTuple):
     stopped: str
 
 
-def loops_of(dispatcher: Any) -> list[Loop]:
-    """The innermost arithmetic loops of every compiled signature of a function."""
+def loops_of(dispatcher: Any, linked: bool = False) -> list[Loop]:
+    """The innermost arithmetic loops of every compiled signature of a function.
+
+    linked  those of the functions that are linked into it too, in which a loop may become other
+            code than it is by itself
+    """
     found = []
     for result in dispatcher.overloads.values():
         module = binding.parse_assembly(str(optimised(result.library)))
@@ -40,7 +44,7 @@ def loops_of(dispatcher: Any) -> list[Loop]:
         text = str(module)
         vectorised = _vectorised_marks(text)
         for function in module.functions:
-            if function.name == name and not function.is_declaration:
+            if (linked or function.name == name) and not function.is_declaration:
                 found += _without_remainders(list(_loops(function, vectorised)))
     return found
 

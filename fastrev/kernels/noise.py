@@ -6,11 +6,12 @@ import numpy as np
 
 from fastrev.kernels.aligned import aligned
 from fastrev.kernels.ars import ArsWords
-from fastrev.kernels.fill import BLOCK_STEPS, make_fill, make_keep
+from fastrev.kernels.fill import BLOCK_STEPS, make_fill, make_keep, move_vector
 from fastrev.kernels.jit import from_python, inlined, inner_loop, scalar
 from fastrev.kernels.normal import PAIRS, normal_pair64, uniform64
 from fastrev.kernels.philox import PhiloxWords, philox4x32
 from fastrev.kernels.streams import Words
+from fastrev.kernels.view import view
 
 _u64 = np.uint64
 _HALF = _u64(32)
@@ -45,9 +46,10 @@ class Noise(NamedTuple):
     keep_words(words, first, high, stream, k0, k1)
                 what `fill_normals` uses at every block of consecutive counters, in words
                 (KEPT, Q) uint64, from the low word `first` on
-    fill_first(row, z, low, high, stream, k0, k1)
-                a row (B,) of one normal of each particle, for the initial draw, with z as scratch:
-                the eight of sixteen counters' block serve 128 particles, sixteen after sixteen
+    fill_first(row, z, words, low, high, stream, k0, k1)
+                a row (B,) of one normal of each particle, for the initial draw, with z and words,
+                contiguous, as scratch: the eight of sixteen counters' block serve 128 particles,
+                sixteen after sixteen
     fill_normals(z, w, steps, words, low, high, block, stream, k0, k1)
                 the rows of z (8, w, B) of at least `steps` steps from particle `low` on, B a whole
                 multiple of `WHOLE`; of `words` for the same particles, key, stream and coordinate.
@@ -74,10 +76,9 @@ _GROUP = BLOCK_STEPS * WHOLE
 
 
 def _make_noise(name: str, generator: type[Words]) -> Noise:
-    fill_starts = make_fill(generator, PAIRS, False)
-    fill_half = make_fill(generator, PAIRS // 2, True)
-    fill_whole = make_fill(generator, PAIRS, True)
+    fill_half, fill_whole = make_fill(generator, PAIRS // 2), make_fill(generator, PAIRS)
     keep = make_keep(generator)
+    rows, lanes = generator.KEPT, generator.LANES
     zero, whole, group = _u64(0), _u64(WHOLE), _u64(_GROUP)
     shared32, shared64 = (_u64(generator.PARTICLES[dtype]) for dtype in ("float32", "float64"))
 
@@ -102,26 +103,6 @@ def _make_noise(name: str, generator: type[Words]) -> Noise:
 
     @inner_loop
     @named
-    def fill_first(row, z, low, high, stream, k0, k1):
-        before, size = np.intp(low % group), len(row)
-        groups, room = -(-(before + size) // _GROUP), z.shape[2] // WHOLE
-        for g0 in range(0, groups, room):
-            count = min(room, groups - g0)
-            first = _u64((low // group + _u64(g0)) * whole)
-            part = z[:, :1, : count * WHOLE]
-            fill_starts(part, 0, first // shared(z), high, zero, stream, k0, k1)
-            for k in range(count):
-                for s in range(BLOCK_STEPS):
-                    a, b = ((g0 + k) * BLOCK_STEPS + s) * WHOLE - before, k * WHOLE
-                    if a >= 0 and a + WHOLE <= size:
-                        for l in range(WHOLE):
-                            row[a + l] = z[s, 0, b + l]
-                    else:
-                        for l in range(max(0, -a), min(WHOLE, size - a)):
-                            row[a + l] = z[s, 0, b + l]
-
-    @inner_loop
-    @named
     def fill_normals(z, w, steps, words, low, high, block, stream, k0, k1):
         if steps > _HALF_BLOCK:
             fill_whole(z, w, words, high, block, stream, k0, k1)
@@ -133,6 +114,27 @@ def _make_noise(name: str, generator: type[Words]) -> Noise:
     @named
     def keep_words(words, first, high, stream, k0, k1):
         keep(words, first, high, stream, k0, k1)
+
+    @inner_loop
+    @named
+    def fill_first(row, z, words, low, high, stream, k0, k1):
+        before, size = np.intp(low % group), len(row)
+        groups, room = -(-(before + size) // _GROUP), z.shape[2] // WHOLE
+        for g0 in range(0, groups, room):
+            count = min(room, groups - g0)
+            first = _u64((low // group + _u64(g0)) * whole)
+            columns = count * WHOLE // np.intp(shared(z)) * lanes
+            part, kept = view(z, 0, (BLOCK_STEPS, 1, count * WHOLE)), view(words, 0, (rows, columns))
+            keep_words(kept, first // shared(z), high, stream, k0, k1)
+            fill_normals(part, 0, BLOCK_STEPS, kept, first, high, zero, stream, k0, k1)
+            for k in range(count):
+                for s in range(BLOCK_STEPS):
+                    a, b = ((g0 + k) * BLOCK_STEPS + s) * WHOLE - before, k * WHOLE
+                    if a >= 0 and a + WHOLE <= size:
+                        move_vector(row, a, part, s, b, WHOLE)
+                    else:
+                        for l in range(max(0, -a), min(WHOLE, size - a)):
+                            row[a + l] = part[s, 0, b + l]
 
     return Noise(generator, keep_words, fill_first, fill_normals)
 

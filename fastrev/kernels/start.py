@@ -17,14 +17,14 @@ _INITIAL = _u64(STREAM_INITIAL)
 
 
 def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
-    """`start(x, z, low, high, j0, k0, k1, x0, done, values)`: the initial state of a tile.
+    """`start(x, noises, low, high, j0, k0, k1, x0, done, values)`: the initial state of a tile.
 
-    z is room for noise.
+    noises, of `step.make_refill`, are room.
     """
     if recipe.draw is None:
 
         @build.own_loop
-        def copy(x, z, low, high, j0, k0, k1, x0, done, values):
+        def copy(x, noises, low, high, j0, k0, k1, x0, done, values):
             for j in range(x.shape[0]):
                 for l in range(x.shape[1]):
                     x[j, l] = x0[done + l, j0 + j]
@@ -37,13 +37,13 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
     params = make_params(recipe.draw_names, (False,) * len(recipe.draw_names), per_coordinate=False)
 
     @build.own_loop
-    def start(x, z, low, high, j0, k0, k1, x0, done, values):
+    def start(x, noises, low, high, j0, k0, k1, x0, done, values):
         p = params(values, 0, 0)
         for w in range(x.shape[0]):
             j = j0 + w
             address = _u64(_INITIAL | _u64(j))
             if uses_z:
-                fill_first(x[w], z, low, high, address, k0, k1)
+                fill_first(x[w], noises[0], noises[2], low, high, address, k0, k1)
             for l in range(x.shape[1]):
                 i = _u64(low + _u64(l))
                 u = v = 0.5
@@ -58,8 +58,8 @@ def make_start(recipe: Recipe, build: Specialiser, real: Any) -> Any:
         return start
 
     @build.own_loop
-    def start_correlated(x, z, low, high, j0, k0, k1, x0, done, values):
-        start(x, z, low, high, j0, k0, k1, x0, done, values)
+    def start_correlated(x, noises, low, high, j0, k0, k1, x0, done, values):
+        start(x, noises, low, high, j0, k0, k1, x0, done, values)
         p = params(values, 0, 0)
         for l in range(x.shape[1]):
             u = uniform_at(_u64(low + _u64(l)), high, _U, _INITIAL, k0, k1)

@@ -153,7 +153,7 @@ def _make_run(
             a = row + (q0 if len(kept) else done)
             rows = (a, kept[q0:q1], done, len(kept) == 0)
             for j0 in range(0, d, width):
-                start(x, noises[0], low, high, j0, k0, k1, x0, done, values)
+                start(x, noises, low, high, j0, k0, k1, x0, done, values)
                 if walled:
                     begin(x, tau, j0, times[0], walls)
                 if marked:
