@@ -75,7 +75,7 @@ def test_narrow_copies_of_a_loop_are_not_counted():
     [{"boundary": fr.Reflect(-3, 3)}, {"boundary": fr.Periodic(-3, 3)}, {"method": "heun"}],
 )
 def test_a_whole_kernel_is_vector_code(options):
-    """A part of it that is by itself might not be within it: a loop around a loop of two was not."""
+    """What is by itself might not be within one: a loop around a loop of two was not."""
     run = fr.simulate(fr.OrnsteinUhlenbeck(1.0, 1.0), fr.Point(1.0), n=10, steps=2, **options)
     found = loops_of(build(run.specification, stored=False).kernel, linked=True)
     assert found and all(loop.lanes > 1 for loop in found)

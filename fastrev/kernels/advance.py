@@ -62,7 +62,7 @@ def _make_advance_coordinates(recipe: Recipe, build: Specialiser, real: Any) -> 
     combine = build.scalar(recipe.combine) if recipe.combine else forward_drift
     step = _make_step(recipe, diffusion, build, real)
 
-    @build.own_loop
+    @build.own_borrower
     def advance_coordinates(x, z, s, work, i, j0, times, h, root, c, tables):
         t = times[i]
         for w in range(len(x)):
@@ -78,7 +78,7 @@ def _make_advance_coordinates(recipe: Recipe, build: Specialiser, real: Any) -> 
                 b = combine(f, pull(v, t, d_p, g, real(score(v, t, s_p))), c)
                 row[l] = step(v, t, g_p, b, g, h, root, noise[l])
 
-    @build.own_loop
+    @build.own_borrower
     def advance_with_tile_score(x, z, s, work, i, j0, times, h, root, c, tables):
         t = times[i]
         score(x, t, score_params(tables[2], i, j0), s, work)

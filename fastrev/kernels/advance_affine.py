@@ -27,7 +27,7 @@ def make_advance_affine(recipe: Recipe, build: Specialiser) -> Any:
     """`advance(x, z, s, work, i, j0, times, h, root, c, tables)`: step i for a tile, in place."""
     step = _make_step(recipe, build)
 
-    @build.own_loop
+    @build.own_borrower
     def advance_affine(x, z, s, work, i, j0, times, h, root, c, tables):
         slopes, offsets = tables[0]
         for w in range(len(x)):
@@ -60,7 +60,7 @@ def make_take_block(recipe: Recipe, build: Specialiser) -> Any:
         return take_none
     advance = _make_advance_block(recipe, build)
 
-    @build.own_scalar
+    @build.own_scalar_borrower
     def take(x, z, i, end, j0, tables):
         count = min(BLOCK_STEPS - i % BLOCK_STEPS, end - i) // _AT_ONCE * _AT_ONCE
         if count > 0:
@@ -74,7 +74,7 @@ def _make_advance_block(recipe: Recipe, build: Specialiser) -> Any:
     """`advance(x, z, i, count, j0, tables)`: so many steps from i on."""
     step = _make_step(recipe, build)
 
-    @build.own_loop
+    @build.own_borrower
     def advance_block(x, z, i, count, j0, tables):
         first = i % BLOCK_STEPS
         slopes, offsets = tables[0]

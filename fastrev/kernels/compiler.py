@@ -17,7 +17,7 @@ from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.ir_utils import build_definitions, get_definition, guard
 from numba.core.typed_passes import NopythonTypeInference
 
-from fastrev.kernels.jit import loop, scalar
+from fastrev.kernels.jit import borrower, loop, scalar
 from fastrev.kernels.lowering import WideCompiler
 from fastrev.kernels.vmath import BY_WIDTH
 
@@ -153,3 +153,6 @@ user_scalar = functools.partial(scalar, pipeline_class=KernelCompiler)
 
 user_loop = functools.partial(loop, pipeline_class=KernelCompiler)
 """`jit.loop` for a user's function."""
+
+user_borrower = functools.partial(borrower, pipeline_class=KernelCompiler)
+"""`jit.borrower` for a function that is treated as a user's is."""

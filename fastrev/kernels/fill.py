@@ -86,8 +86,8 @@ class _Fill:
         out += [z for pair in found for z in pair]
 
     def emit(self, rows: list[Any], count: Any, kept: Callable[[Any], list[Lanes]]) -> None:
-        """The first of eight rows of `count` vectors from the addresses on, kept(index) what is kept
-        of a vector of counters.  The other rows are scratch."""
+        """The first of eight rows of `count` vectors from the addresses on, of what is kept of
+        vectors of counters.  The other rows are scratch."""
 
         def store(normals: list[Lanes], index: Any) -> None:
             for row, z in zip(rows, normals, strict=False):

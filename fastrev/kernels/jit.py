@@ -16,7 +16,9 @@ from fastrev.kernels.lowering import WideCompiler
 
 
 def _jit(function: Callable[..., Any], pipeline_class: Any = WideCompiler, **options: Any) -> Any:
-    return numba.njit(error_model="numpy", pipeline_class=pipeline_class, **options)(function)
+    # said of each: Numba would hand `_nrt` of a function on to those that it calls
+    options = {"error_model": "numpy", "pipeline_class": pipeline_class, "_nrt": True} | options
+    return numba.njit(**options)(function)
 
 
 INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -41,12 +43,23 @@ def loop(function: Callable[..., Any], **options: Any) -> Any:
 
 
 def borrower(function: Callable[..., Any], **options: Any) -> Any:
-    """`loop` for a function that makes no array and returns none, nor calls one that does.
+    """`loop` for a function that makes no array and returns none, nor calls one that returns one.
 
     It counts no references to the arrays that it is lent: some twenty atomic additions are 0.1 us,
     a tenth of what a step of a tile takes.
     """
     return loop(function, _nrt=False, **options)
+
+
+def scalar_borrower(function: Callable[..., Any], **options: Any) -> Any:
+    """`borrower` for a function that is inlined into the loop that calls it."""
+    return scalar(function, _nrt=False, **options)
+
+
+def borrowing(function: Any) -> Any:
+    """The function itself, marked as one that `borrower` is for when a kernel compiles it."""
+    function.borrows = True
+    return function
 
 
 def inner_loop(function: Callable[..., Any]) -> Any:

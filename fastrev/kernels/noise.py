@@ -124,7 +124,8 @@ def _make_noise(name: str, generator: type[Words]) -> Noise:
             count = min(room, groups - g0)
             first = _u64((low // group + _u64(g0)) * whole)
             columns = count * WHOLE // np.intp(shared(z)) * lanes
-            part, kept = view(z, 0, (BLOCK_STEPS, 1, count * WHOLE)), view(words, 0, (rows, columns))
+            part = view(z, 0, (BLOCK_STEPS, 1, count * WHOLE))
+            kept = view(words, 0, (rows, columns))
             keep_words(kept, first // shared(z), high, stream, k0, k1)
             fill_normals(part, 0, BLOCK_STEPS, kept, first, high, zero, stream, k0, k1)
             for k in range(count):

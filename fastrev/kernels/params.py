@@ -14,11 +14,17 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastrev.kernels.jit import inlined
+from fastrev.kernels.view import view
 
 
 @inlined
 def _entry(values, i, j):
     return values[i]
+
+
+@inlined
+def _row(values, i, j):
+    return view(values, i * (values.strides[0] // values.itemsize), values.shape[1:])
 
 
 @inlined
@@ -51,7 +57,9 @@ def make_params(names: tuple[str, ...], scheduled: tuple[bool, ...], per_coordin
     def pick(position: int, typ: Any) -> Callable[..., Any]:
         if not scheduled[position]:
             return _constant
-        return _entry_of_coordinate if per_coordinate and typ.ndim == 2 else _entry
+        if per_coordinate and typ.ndim == 2:
+            return _entry_of_coordinate
+        return _row if typ.ndim > 1 and typ.layout == "C" else _entry
 
     @intrinsic
     def params(typingctx, values, i, j):

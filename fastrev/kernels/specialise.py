@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from fastrev.kernels.compiler import user_loop, user_scalar
+from fastrev.kernels.compiler import user_borrower, user_loop, user_scalar
 from fastrev.kernels.fingerprint import code_names, is_own, plain_function
-from fastrev.kernels.jit import INNER, borrower, loop, scalar
+from fastrev.kernels.jit import INNER, borrower, loop, scalar, scalar_borrower
 from fastrev.kernels.vmath import BY_WIDTH
 
 _SHARED = ["exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt"]
@@ -71,12 +71,17 @@ class Specialiser:
 
     def loop(self, function: Callable[..., Any]) -> Any:
         """A jitted function with loops over arrays."""
-        self.loops.append(self._compile(function, user_loop))
+        jit = user_borrower if getattr(function, "borrows", False) else user_loop
+        self.loops.append(self._compile(function, jit))
         return self.loops[-1]
 
     def own_scalar(self, function: Callable[..., Any]) -> Any:
         """`scalar` for a function of this package, as it is."""
         return self._own(function, scalar)
+
+    def own_scalar_borrower(self, function: Callable[..., Any]) -> Any:
+        """`scalar_borrower` for a function of this package, as it is."""
+        return self._own(function, scalar_borrower)
 
     def own_loop(self, function: Callable[..., Any]) -> Any:
         """`loop` for a function of this package, as it is."""

@@ -31,7 +31,7 @@ def make_go_on(recipe: Recipe, build: Specialiser, real: Any) -> tuple[Any, Any,
     begin, step = make_step(recipe, build, real)
     take_block = make_take_block(recipe, build)
 
-    @build.own_scalar
+    @build.own_scalar_borrower
     def go_on(x, tau, noises, rooms, i, end, j0, address, clock, c, corrector, tables, walls):
         low, high, k0, k1 = address
         if i % BLOCK_STEPS == 0:
@@ -60,7 +60,7 @@ def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
     shared = _u64(noise.generator.PARTICLES[recipe.dtype])
     counters = noise.generator.BLOCK_COUNTERS
 
-    @build.own_loop
+    @build.own_borrower
     def prepare(noises, low, high, j0, k0, k1):
         _, _, words, words_after = noises
         first = low // shared
@@ -71,7 +71,7 @@ def make_refill(recipe: Recipe, build: Specialiser) -> tuple[Any, Any]:
             for w in range(len(words_after)):
                 keep_words(words_after[w], first, high, _u64(_CORRECTOR | _u64(j0 + w)), k0, k1)
 
-    @build.own_loop
+    @build.own_borrower
     def refill(noises, i0, steps, low, high, j0, k0, k1):
         z, after, words, words_after = noises
         number = i0 // BLOCK_STEPS
@@ -119,7 +119,7 @@ def make_step(recipe: Recipe, build: Specialiser, real: Any) -> tuple[Any, Any]:
     variances = make_variances(recipe, build, real) if bridge else _copy
     walled, absorbing, corrected = bool(recipe.boundary), recipe.absorbing, recipe.corrected
 
-    @build.own_scalar  # inlined: as a call, counting references to its arrays costs 3 %
+    @build.own_scalar_borrower
     def step(x, tau, noises, rooms, i, j0, address, clock, c, corrector, tables, walls):
         z, after, _, _ = noises
         s, work, before, variance = rooms

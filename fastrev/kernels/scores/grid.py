@@ -12,6 +12,7 @@ from numba.extending import intrinsic
 
 from fastrev.kernels.constants import splat
 from fastrev.kernels.intrinsics import fma
+from fastrev.kernels.jit import borrowing
 from fastrev.kernels.lanes import Lanes, exact
 from fastrev.kernels.scores.lookup import (
     LANES,
@@ -149,6 +150,7 @@ def _cells_of(builder, u, length):
     return builder.fptosi(inside, ir.VectorType(ir.IntType(32), count))
 
 
+@borrowing
 def linear_on_line(x, t, p, out, work):
     """row[k] and row[k + 1], by their distances; row has one value more at each end."""
     width, row, marks = x.shape[1], p.row, work[4]
