@@ -13,10 +13,11 @@ def default_shard_size(steps: int, dim: int, frames: int, itemsize: int) -> int:
     """Particles per shard: about a second of work, but enough for many threads, and at most 16 MiB
     of frames, of which two shards' are held at a time: the system has to find and clear that
     memory (measured: 4 10^6 particles x 1000 steps, 11 frames, 1.10 of the time without; with
-    24 MiB 1.12, with 48 MiB 1.27).
+    24 MiB 1.12, with 48 MiB 1.27).  Without frames at most 2^24 coordinates, so that a run that
+    stops by itself can.
     """
     by_work = max(2**31 // steps, _FOR_THREADS) // dim
-    by_memory = 16 * 2**20 // (max(frames, 1) * dim * itemsize)
+    by_memory = 2**24 // (frames * itemsize or 1) // dim
     size = min(max(1024, by_work), by_memory)
     return max(1, size // 1024 * 1024 if size >= 1024 else size)
 
