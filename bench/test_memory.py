@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import fastrev as fr
-
 if not Path("/proc/self/status").exists():  # ru_maxrss would count the parent before exec
     pytest.skip("peak memory is read from /proc", allow_module_level=True)
 
@@ -43,8 +41,10 @@ def peak(n, path, case):
 def _compiled(tmp_path_factory):
     """In this process, whose kernels the others find: a compiler takes more memory than a run."""
     out = tmp_path_factory.mktemp("compiled") / "a.h5"
-    for options in ({"frames": 0, "observe": fr.Moments()}, {"frames": 3, "out": out}):
-        fr.simulate(fr.Brownian(0.5), fr.Point(0.0), n=1000, steps=4, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["", "1000", str(out)])
+        for options in CASES.values():
+            exec(SCRIPT.format(options=options), {})
 
 
 @pytest.mark.parametrize(

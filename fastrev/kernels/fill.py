@@ -226,7 +226,8 @@ def make_keep(generator: type[Words]) -> Any:
 def move_vector(typingctx, row, a, z, s, b, lanes):
     """row[a : a + lanes] = z[s, 0, b : b + lanes], as one vector.
 
-    LLVM leaves such a loop scalar, for the one might lie within the other.
+    LLVM leaves such a loop scalar, for the one might lie within the other (measured, Zen 3: a
+    start's normals in 1.3 ns a particle instead of 1.6).
     """
     if not isinstance(lanes, types.IntegerLiteral):
         return None

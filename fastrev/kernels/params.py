@@ -24,6 +24,7 @@ def _entry(values, i, j):
 
 @inlined
 def _row(values, i, j):
+    """values[i], to which nobody counts references: so a step may be a `jit.borrower`."""
     return view(values, i * (values.strides[0] // values.itemsize), values.shape[1:])
 
 
