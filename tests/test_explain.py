@@ -72,7 +72,7 @@ def test_narrow_copies_of_a_loop_are_not_counted():
 
 @pytest.mark.parametrize(
     "options",
-    [{"boundary": fr.Reflect(-3, 3)}, {"boundary": fr.Periodic(-3, 3)}, {"method": "heun"}],
+    [{}, {"boundary": fr.Reflect(-3, 3)}, {"boundary": fr.Periodic(-3, 3)}, {"method": "heun"}],
 )
 def test_a_whole_kernel_is_vector_code(options):
     """What is by itself might not be within one: a loop around a loop of two was not."""

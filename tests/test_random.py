@@ -14,6 +14,7 @@ import fastrev as fr
 from fastrev.kernels import aes, ars, philox, weave
 from fastrev.kernels import fill as fill_module
 from fastrev.kernels import noise as noise_module
+from fastrev.kernels import rows as rows_module
 from fastrev.kernels.jit import from_python
 from fastrev.kernels.lanes import Lanes
 from fastrev.kernels.noise import NOISE
@@ -304,7 +305,7 @@ def test_same_bits_by_other_registers(monkeypatch, generator, dtype):
         return [*several, first_normals(generator, dtype, 500, 300)]
 
     wide, want = not philox.wide_registers(), rows()
-    for module in (fill_module, philox):
+    for module in (fill_module, rows_module, philox):
         monkeypatch.setattr(module, "wide_registers", lambda: wide)
     monkeypatch.setattr(weave, "keep_together", lambda *vectors: None)
     monkeypatch.setattr(Lanes, "xor_high", AsLanes.xor_high)

@@ -14,13 +14,7 @@ from fastrev.kernels.fill import BLOCK_STEPS
 from fastrev.kernels.intrinsics import fma
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
-
-_AT_ONCE = 2
-"""Steps for which particles are loaded once.
-
-Measured, Zen 3, eight steps of eight particles in float32: one by one 5.4 ns, by two 3.7, by four
-4.2, all eight 4.7, for each waits for the one before it.
-"""
+from fastrev.kernels.stride import STRIDE, make_stride
 
 
 def make_advance_affine(recipe: Recipe, build: Specialiser) -> Any:
@@ -47,7 +41,8 @@ def make_advance_affine(recipe: Recipe, build: Specialiser) -> Any:
 
 def make_take_block(recipe: Recipe, build: Specialiser) -> Any:
     """`take(x, z, i, end, j0, tables)`: steps from i on for a tile, in place, to the same bits as
-    one by one: an even number of those of a block, before x is asked for after `end` steps.
+    one by one: a whole multiple of `STRIDE` of those of a block, before x is asked for after `end`
+    steps.
 
     Returns how many were taken, 0 also where steps are not affine.
     """
@@ -62,7 +57,7 @@ def make_take_block(recipe: Recipe, build: Specialiser) -> Any:
 
     @build.own_scalar_borrower
     def take(x, z, i, end, j0, tables):
-        count = min(BLOCK_STEPS - i % BLOCK_STEPS, end - i) // _AT_ONCE * _AT_ONCE
+        count = min(BLOCK_STEPS - i % BLOCK_STEPS, end - i) // STRIDE * STRIDE
         if count > 0:
             advance(x, z, i, count, j0, tables)
         return count
@@ -72,28 +67,28 @@ def make_take_block(recipe: Recipe, build: Specialiser) -> Any:
 
 def _make_advance_block(recipe: Recipe, build: Specialiser) -> Any:
     """`advance(x, z, i, count, j0, tables)`: so many steps from i on."""
-    step = _make_step(recipe, build)
+    step, stride, stride_by = _make_step(recipe, build), make_stride(False), make_stride(True)
 
     @build.own_borrower
     def advance_block(x, z, i, count, j0, tables):
-        first = i % BLOCK_STEPS
         slopes, offsets = tables[0]
         spreads = tables[1][0]
         for w in range(len(x)):
             row, j = x[w], j0 + w if slopes.shape[1] > 1 else 0
-            for k in range(i, i + count, _AT_ONCE):
-                before, after = z[first + k - i, w], z[first + k - i + 1, w]
-                slope, spread = slopes[k, j], spreads[k]
-                slope_after, spread_after = slopes[k + 1, j], spreads[k + 1]
+            for k in range(i, i + count, STRIDE):
+                s = k % BLOCK_STEPS
                 if len(offsets):
-                    offset, offset_after = offsets[k, j], offsets[k + 1, j]
-                    for l in range(len(row)):
-                        v = step(row[l], slope, spread, before[l]) + offset
-                        row[l] = step(v, slope_after, spread_after, after[l]) + offset_after
+                    done = stride_by(x, w, z, s, slopes, offsets, spreads, k, j)
+                    for l in range(done, len(row)):
+                        for q in range(STRIDE):
+                            v = step(row[l], slopes[k + q, j], spreads[k + q], z[s + q, w, l])
+                            row[l] = v + offsets[k + q, j]
                 else:
-                    for l in range(len(row)):
-                        v = step(row[l], slope, spread, before[l])
-                        row[l] = step(v, slope_after, spread_after, after[l])
+                    done = stride(x, w, z, s, slopes, offsets, spreads, k, j)
+                    for l in range(done, len(row)):
+                        for q in range(STRIDE):
+                            v = step(row[l], slopes[k + q, j], spreads[k + q], z[s + q, w, l])
+                            row[l] = v
 
     return advance_block
 

@@ -269,15 +269,19 @@ class Lanes:
         return Lanes(self.builder, splat(self.builder, self.value, width))
 
 
-def keep_together(*vectors: Lanes) -> None:
+def keep_together(*vectors: Lanes, forget: bool = False) -> None:
     """All of these, which are changed in place, are made before anything uses one of them: LLVM,
     which moves instructions that nothing waits for to the end of a loop, must leave theirs in the
-    order of the program."""
+    order of the program.
+
+    forget  what was loaded before is loaded again: it takes no registers in the meantime
+    """
     if len(vectors) > 1 and all(isinstance(one.value.type, ir.VectorType) for one in vectors):
         builder, kinds = vectors[0].builder, [one.value.type for one in vectors]
         nothing = ir.FunctionType(ir.LiteralStructType(kinds), kinds)
         where = ["=v"] * len(kinds) + [str(k) for k in range(len(kinds))]
+        where += ["~{memory}"] * forget
         values = [one.value for one in vectors]
-        same = builder.asm(nothing, "", ",".join(where), values, False)
+        same = builder.asm(nothing, "", ",".join(where), values, forget)
         for k, one in enumerate(vectors):
             one.value = builder.extract_value(same, k)

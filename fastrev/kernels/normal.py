@@ -212,8 +212,7 @@ def normal_pair(
     form = _FORMATS[bits]
     r = squared.sqrt()
     yield r
-    place = w_angle & (2**form.fraction - 1) | form.two
-    s = place.float_of_bits() - 3.0
+    s = _of_angle(w_angle, form)
     v = s * s
     yield v
     found: list[Lanes] = []
@@ -221,9 +220,49 @@ def normal_pair(
     yield found[0]
     yield from _polynomial(v, form.s, found)
     yield found[1]
-    c, q = found
-    r = (r.bits() ^ (w_radius & (1 << (bits - 1)))).float_of_bits()
-    q = s * q
+    c, sine = found
+    r = _signed(r, w_radius)
+    yield from _turned(r, s * sine, c, out)
+
+
+def half_sine(w_angle: Lanes, bits: int, out: list[Lanes]) -> Stages:
+    """q and s^2 of an angle's word, of so many bits, appended to `out`."""
+    form = _FORMATS[bits]
+    s = _of_angle(w_angle, form)
+    v = s * s
+    yield v
+    found: list[Lanes] = []
+    yield from _polynomial(v, form.s, found)
+    q = s * found[0]
+    yield q
+    out += [q, v]
+
+
+def pair_by_half_sine(
+    r: Lanes, w_radius: Lanes, half: list[Lanes], bits: int, out: list[Lanes]
+) -> Stages:
+    """The pair of a radius, its word, of so many bits, and what `half_sine` made of an angle's,
+    appended to `out`: `normal_pair` in two parts, between which less is kept."""
+    form, (q, v) = _FORMATS[bits], half
+    found: list[Lanes] = []
+    yield from _polynomial(v, form.c, found)
+    yield found[0]
+    yield from _turned(_signed(r, w_radius), q, found[0], out)
+
+
+def _of_angle(w_angle: Lanes, form: _Format) -> Lanes:
+    """s of an angle's word."""
+    return (w_angle & (2**form.fraction - 1) | form.two).float_of_bits() - 3.0
+
+
+def _signed(r: Lanes, w_radius: Lanes) -> Lanes:
+    """A radius with the sign of its word."""
+    sign = r.constant(-0.0).bits()
+    return (r.bits() ^ (w_radius & sign)).float_of_bits()
+
+
+def _turned(r: Lanes, q: Lanes, c: Lanes, out: list[Lanes]) -> Stages:
+    """r cos phi and r sin phi of q and C, appended to `out`."""
     rq = r * q
     yield rq
     out.append((-rq).fma(q, r))
