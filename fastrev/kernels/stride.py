@@ -45,12 +45,9 @@ def make_stride(has_offsets: bool) -> Any:
             noise = rows_of(context, builder, kinds[2], args[2], places)
             array = context.make_array(kinds[0])(context, builder, args[0])
             size = cgutils.unpack_tuple(builder, array.shape)[1]
-            many = ir.Constant(zero.type, lanes * _VECTORS)
-            turns = builder.udiv(size, many)
             kind = ir.VectorType(row.type.pointee, lanes)
-            with cgutils.for_range(builder, turns) as loop:
-                first = builder.mul(loop.index, ir.Constant(zero.type, _VECTORS))
-                index = [builder.add(first, ir.Constant(zero.type, v)) for v in range(_VECTORS)]
+
+            def turn(index: list[Any]) -> None:
                 state = [load(builder, row, v, kind) for v in index]
                 for k in range(STRIDE):
                     state = [one.fma(slope[k], one) for one in state]
@@ -61,7 +58,15 @@ def make_stride(has_offsets: bool) -> Any:
                     state = [one + offset[k] for one in state] if has_offsets else state
                 for v, one in zip(index, state, strict=True):
                     store(one, row, v)
-            return builder.mul(turns, many)
+
+            vectors = builder.udiv(size, ir.Constant(zero.type, lanes))
+            many = ir.Constant(zero.type, _VECTORS)
+            first = builder.sub(vectors, builder.urem(vectors, many))
+            with cgutils.for_range_slice(builder, zero, first, many) as (index, _):
+                turn([builder.add(index, ir.Constant(zero.type, v)) for v in range(_VECTORS)])
+            with cgutils.for_range(builder, vectors, first) as loop:
+                turn([loop.index])
+            return builder.mul(vectors, ir.Constant(zero.type, lanes))
 
         given = x, types.intp, z, types.intp, slopes, offsets, spreads, types.intp, types.intp
         return types.intp(*given), codegen
