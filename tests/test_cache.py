@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import fastrev as fr
+from fastrev.engine.prepare import build
 from fastrev.kernels import parts, specialise
+from fastrev.kernels.advance_affine import make_advance_affine, make_take_block
 from fastrev.kernels.fingerprint import fingerprint
 
 SCALE = 2.0
@@ -90,6 +92,7 @@ import sys
 sys.path.insert(0, {folder!r})
 from kernel import f
 import fastrev as fr
+from fastrev.kernels.advance_affine import make_advance_affine, make_take_block
 from fastrev.kernels.fingerprint import fingerprint
 print(fingerprint(f))
 if {run}:
@@ -175,6 +178,16 @@ def test_kernels_share_functions_of_the_package_alone(tmp_path, monkeypatch):
     assert specialise._shared == shared
     fr.explain(fr.SDE(factory(0.733), 0.0))
     assert specialise._shared == shared
+
+
+def test_kernels_of_linear_processes_share_their_steps():
+    run = fr.simulate(fr.Brownian(0.5), fr.Point(1.0), n=1, steps=1)
+    recipe = build(run.specification, stored=False).recipe
+    each = (specialise.Specialiser(recipe.dtype, tag, inner=True, shared=True) for tag in "ab")
+    first, second = (
+        [make(recipe, one) for make in (make_advance_affine, make_take_block)] for one in each
+    )
+    assert all(a is b for a, b in zip(first, second, strict=True))
 
 
 def test_what_a_shared_function_is_known_by():

@@ -186,6 +186,19 @@ def test_few_steps_take_half(generator, dtype, size):
 
 @generators
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [16, 48, 272])
+def test_rows_are_not_overrun(generator, dtype, size):
+    """What lies behind the last row stays, at every whole multiple of sixteen."""
+    noise, space = NOISE[generator], np.full(8 * size + 64, 7.0, dtype)
+    z = space[: 8 * size].reshape(8, 1, size)
+    words = noise.words(dtype, size, 0, 0, STREAM_STEP, 1, 2)
+    numbers = [np.uint64(w) for w in (0, 0, 0, STREAM_STEP, 1, 2)]
+    from_python(noise.fill_normals)(z, 0, 8, words, *numbers)
+    assert np.all(space[8 * size :] == 7.0) and not np.any(z == 7.0)
+
+
+@generators
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_law_of_the_normals(generator, dtype):
     blocks = [fill(generator, dtype, 2**16, block=b) for b in range(8)]
     z = np.concatenate(blocks).astype(np.float64).ravel()

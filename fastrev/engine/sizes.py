@@ -49,11 +49,11 @@ def piece_size(spec: "Specification", count: int, light: bool) -> int:
 
 _TILE = 960
 """Particles per tile in float32, with its noise of eight steps some 46 kB; half as many in float64
-(measured with 48 kB of first cache: 1 % faster than 1472; with 32 kB all from 256 to 960 are within
-1 %, and in float64 480 are 1 to 2 % faster than 960).
+(measured, Emerald Rapids with 48 kB of first cache: 1 % faster than 1472; Zen 3 with 32 kB: all
+from 256 to 960 within 1 %, in float64 480 faster than 960 by 1 to 2 %).
 
-A whole number of the 64 that the loop of a step takes at a time; rows of a power of two would
-fall on the same few sets of the cache (measured: 1024 is 13 % slower).
+A whole number of the 64 particles, 32 in float64, that the loop of a step takes at a time; rows of
+a power of two would fall on the same few sets of the cache (measured: 1024 is 13 % slower).
 """
 
 _WIDER = 3

@@ -14,7 +14,7 @@ from fastrev.kernels.fill import BLOCK_STEPS
 from fastrev.kernels.intrinsics import fma
 from fastrev.kernels.recipe import Recipe
 from fastrev.kernels.specialise import Specialiser
-from fastrev.kernels.stride import STRIDE, make_stride
+from fastrev.kernels.stride import STRIDE, stride, stride_with_offsets
 
 
 def make_advance_affine(recipe: Recipe, build: Specialiser) -> Any:
@@ -41,8 +41,8 @@ def make_advance_affine(recipe: Recipe, build: Specialiser) -> Any:
 
 def make_take_block(recipe: Recipe, build: Specialiser) -> Any:
     """`take(x, z, i, end, j0, tables)`: steps from i on for a tile, in place, to the same bits as
-    one by one: a whole multiple of `STRIDE` of those of a block, before x is asked for after `end`
-    steps.
+    one by one: as many of a block's as come before `end`, after which x is asked for, in whole
+    strides.
 
     Returns how many were taken, 0 also where steps are not affine.
     """
@@ -67,7 +67,7 @@ def make_take_block(recipe: Recipe, build: Specialiser) -> Any:
 
 def _make_advance_block(recipe: Recipe, build: Specialiser) -> Any:
     """`advance(x, z, i, count, j0, tables)`: so many steps from i on."""
-    step, stride, stride_by = _make_step(recipe, build), make_stride(False), make_stride(True)
+    step = _make_step(recipe, build)
 
     @build.own_borrower
     def advance_block(x, z, i, count, j0, tables):
@@ -78,17 +78,16 @@ def _make_advance_block(recipe: Recipe, build: Specialiser) -> Any:
             for k in range(i, i + count, STRIDE):
                 s = k % BLOCK_STEPS
                 if len(offsets):
-                    done = stride_by(x, w, z, s, slopes, offsets, spreads, k, j)
-                    for l in range(done, len(row)):
-                        for q in range(STRIDE):
-                            v = step(row[l], slopes[k + q, j], spreads[k + q], z[s + q, w, l])
-                            row[l] = v + offsets[k + q, j]
+                    done = stride_with_offsets(x, w, z, s, slopes, offsets, spreads, k, j)
                 else:
                     done = stride(x, w, z, s, slopes, offsets, spreads, k, j)
-                    for l in range(done, len(row)):
-                        for q in range(STRIDE):
-                            v = step(row[l], slopes[k + q, j], spreads[k + q], z[s + q, w, l])
-                            row[l] = v
+                for l in range(done, len(row)):
+                    v = row[l]
+                    for q in range(STRIDE):
+                        v = step(v, slopes[k + q, j], spreads[k + q], z[s + q, w, l])
+                        if len(offsets):
+                            v += offsets[k + q, j]
+                    row[l] = v
 
     return advance_block
 

@@ -5,13 +5,14 @@ counters of block b of one of the generators: each gives the radius of a pair, a
 angle (`normal.angle`).  The words of a vector of counters lie where the vector of normals needs
 them, with no shuffles.
 
-While the normals of some particles are made of squared radii and angles, the squared radii of the
-next are made of their words, and the words of those after them: so few instructions wait for the
-one before them, and those for different units of the processor are among one another (measured,
-Emerald Rapids: 16 x 8 float32 normals take 131 cycles, 99 by ARS; with six words they took 146 and
-105, and 163 and 124 with one thing after the other).  So this loop is written as vectors, in the
-order in which its instructions are to run: a compiler that vectorises a loop over particles keeps
-the order it is given.
+Where registers are few, `phased` makes them.  Where they are many, while the normals of some
+particles are made of squared radii and angles, the squared radii of the next are made of their
+words, and the words of those after them: so few instructions wait for the one before them, and
+those for different units of the processor are among one another (measured, Emerald Rapids: 16 x 8
+float32 normals take 131 cycles, 99 by ARS; with six words they took 146 and 105, and 163 and 124
+with one thing after the other).  So these loops are written as vectors, in the order in which their
+instructions are to run: a compiler that vectorises a loop over particles keeps the order it is
+given.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from fastrev.kernels.normal import PAIRS, angle, normal_pair, squared_radius
 from fastrev.kernels.phased import Phased
 from fastrev.kernels.pipeline import pipelined
 from fastrev.kernels.processor import wide_registers
-from fastrev.kernels.rows import lanes_of, load, rows_of, store
+from fastrev.kernels.rows import lanes_of, load, load_each, rows_of, store, store_each
 from fastrev.kernels.streams import Address, Words
 from fastrev.kernels.weave import Stages, staggered
 
@@ -41,18 +42,18 @@ class _Woven:
     def __init__(self, builder: Any, generator: Words, bits: int, pairs: int) -> None:
         self.builder, self.generator, self.bits, self.pairs = builder, generator, bits, pairs
 
-    def words(self, kept: list[Lanes], out: list[Lanes]) -> Stages:
+    def _words(self, kept: list[Lanes], out: list[Lanes]) -> Stages:
         """The words of a vector of particles, appended to `out`."""
         return self.generator.words(kept, self.bits, out)
 
-    def squares(self, words: list[Lanes], out: list[Lanes]) -> Stages:
+    def _squares(self, words: list[Lanes], out: list[Lanes]) -> Stages:
         """Their squared radii, and the words again."""
         found: list[list[Lanes]] = [[] for _ in range(self.pairs)]
         each = (squared_radius(words[k], self.bits, found[k]) for k in range(self.pairs))
         yield from staggered(*each)
         out += [*(square for (square,) in found), *words]
 
-    def normals(self, squares: list[Lanes], out: list[Lanes]) -> Stages:
+    def _normals(self, squares: list[Lanes], out: list[Lanes]) -> Stages:
         """The normals of these."""
         squares, words = squares[: self.pairs], squares[self.pairs :]
         found: list[list[Lanes]] = [[] for _ in range(self.pairs)]
@@ -67,13 +68,10 @@ class _Woven:
 
     def emit(self, rows: list[Any], count: Any, kept: Callable[[Any], list[Lanes]]) -> None:
         """As `Phased.emit`."""
-
-        def write(normals: list[Lanes], index: Any) -> None:
-            for row, z in zip(rows, normals, strict=False):
-                store(z, row, index)
-
-        phases = [self.words, self.squares, self.normals]
-        pipelined(self.builder, count, kept, phases, write, self.generator.PACE[self.bits])
+        phases, pace = [self._words, self._squares, self._normals], self.generator.PACE[self.bits]
+        pipelined(
+            self.builder, count, kept, phases, lambda z, index: store_each(z, rows, index), pace
+        )
 
 
 def _address(builder: Any, args: Any) -> Address:
@@ -104,7 +102,7 @@ def make_fill(generator: type[Words], pairs: int) -> Any:
             words = generator(_address(builder, args[3:]), PAIRS, counters.count)
             vectors = builder.udiv(size, ir.Constant(size.type, lanes_of(bits)))
             (_Woven if wide_registers() else Phased)(builder, words, bits, pairs).emit(
-                rows, vectors, lambda index: [load(builder, row, index, counters) for row in kept]
+                rows, vectors, lambda index: load_each(builder, kept, index, counters)
             )
             return context.get_dummy_value()
 

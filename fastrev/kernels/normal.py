@@ -221,7 +221,7 @@ def normal_pair(
     yield from _polynomial(v, form.s, found)
     yield found[1]
     c, sine = found
-    r = _signed(r, w_radius)
+    r = _signed(r, w_radius, bits)
     yield from _turned(r, s * sine, c, out)
 
 
@@ -242,12 +242,13 @@ def pair_by_half_sine(
     r: Lanes, w_radius: Lanes, half: list[Lanes], bits: int, out: list[Lanes]
 ) -> Stages:
     """The pair of a radius, its word, of so many bits, and what `half_sine` made of an angle's,
-    appended to `out`: `normal_pair` in two parts, between which less is kept."""
-    form, (q, v) = _FORMATS[bits], half
+    appended to `out`: what `normal_pair` does in another order, in two parts, between which less is
+    kept."""
+    q, v = half
     found: list[Lanes] = []
-    yield from _polynomial(v, form.c, found)
+    yield from _polynomial(v, _FORMATS[bits].c, found)
     yield found[0]
-    yield from _turned(_signed(r, w_radius), q, found[0], out)
+    yield from _turned(_signed(r, w_radius, bits), q, found[0], out)
 
 
 def _of_angle(w_angle: Lanes, form: _Format) -> Lanes:
@@ -255,10 +256,9 @@ def _of_angle(w_angle: Lanes, form: _Format) -> Lanes:
     return (w_angle & (2**form.fraction - 1) | form.two).float_of_bits() - 3.0
 
 
-def _signed(r: Lanes, w_radius: Lanes) -> Lanes:
-    """A radius with the sign of its word."""
-    sign = r.constant(-0.0).bits()
-    return (r.bits() ^ (w_radius & sign)).float_of_bits()
+def _signed(r: Lanes, w_radius: Lanes, bits: int) -> Lanes:
+    """A radius with the sign of its word, of so many bits."""
+    return (r.bits() ^ (w_radius & (1 << (bits - 1)))).float_of_bits()
 
 
 def _turned(r: Lanes, q: Lanes, c: Lanes, out: list[Lanes]) -> Stages:

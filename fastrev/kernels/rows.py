@@ -36,6 +36,17 @@ def store(vector: Lanes, row: Any, index: Any) -> None:
     builder.store(vector.value, place).align = _BYTES[str(kind.element)]
 
 
+def load_each(builder: Any, rows: list[Any], index: Any, kind: Any) -> list[Lanes]:
+    """The vectors of rows with this index."""
+    return [load(builder, row, index, kind) for row in rows]
+
+
+def store_each(vectors: list[Lanes], rows: list[Any], index: Any) -> None:
+    """Make them the vectors of as many rows, at most, with this index."""
+    for row, one in zip(rows, vectors, strict=False):
+        store(one, row, index)
+
+
 def _place(builder: Any, row: Any, index: Any, kind: Any) -> Any:
     start = builder.mul(index, ir.Constant(index.type, kind.count))
     return builder.bitcast(builder.gep(row, [start]), kind.as_pointer())

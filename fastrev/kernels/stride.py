@@ -17,14 +17,7 @@ _VECTORS = 4
 """Vectors side by side: each step of one waits for the one before it."""
 
 
-def make_stride(has_offsets: bool) -> Any:
-    """`stride(x, w, z, s, slopes, offsets, spreads, i, j)`: from step i on `STRIDE` steps
-
-        x + slope x + offset + spread z
-
-    of coordinate w, in place, to the same bits as one by one, with the noise of rows s on and the
-    numbers of column j; it returns of how many particles from the first on, whole vectors.
-    """
+def _make_stride(has_offsets: bool) -> Any:
 
     @intrinsic
     def stride(typingctx, x, w, z, s, slopes, offsets, spreads, i, j):
@@ -72,3 +65,15 @@ def make_stride(has_offsets: bool) -> Any:
         return types.intp(*given), codegen
 
     return stride
+
+
+stride = _make_stride(has_offsets=False)
+"""`stride(x, w, z, s, slopes, offsets, spreads, i, j)`: from step i on `STRIDE` steps
+
+    x + slope x + spread z
+
+of coordinate w, in place, to the same bits as one by one, with the noise of rows s on and the
+numbers of column j.  It returns how many particles took them: the first ones, whole vectors.
+"""
+stride_with_offsets = _make_stride(has_offsets=True)
+"""The same with steps x + slope x + offset + spread z."""
