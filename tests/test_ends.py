@@ -147,11 +147,16 @@ def test_interrupted_twice_a_writer_still_lets_go(tmp_path, monkeypatch):
 
     fr.simulate(B, P, n=1000, steps=20)  # compiled
     monkeypatch.setattr(writer, "write_at", slow)
+    # a shell's background jobs ignore the signal, and hand that on
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=twice)
     thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        fr.simulate(B, P, n=200_000, steps=20, seed=1, shard_size=20_000, out=path)
-    thread.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fr.simulate(B, P, n=200_000, steps=20, seed=1, shard_size=20_000, out=path)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGINT, before)
     monkeypatch.setattr(writer, "write_at", real)
     assert "fastrev-writer" not in [thread.name for thread in threading.enumerate()]
     assert fr.resume(path).n == 200_000
