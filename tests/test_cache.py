@@ -92,7 +92,6 @@ import sys
 sys.path.insert(0, {folder!r})
 from kernel import f
 import fastrev as fr
-from fastrev.kernels.advance_affine import make_advance_affine, make_take_block
 from fastrev.kernels.fingerprint import fingerprint
 print(fingerprint(f))
 if {run}:

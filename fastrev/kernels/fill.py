@@ -28,7 +28,7 @@ from fastrev.kernels.normal import PAIRS, angle, normal_pair, squared_radius
 from fastrev.kernels.phased import Phased
 from fastrev.kernels.pipeline import pipelined
 from fastrev.kernels.processor import wide_registers
-from fastrev.kernels.rows import lanes_of, load, load_each, rows_of, store, store_each
+from fastrev.kernels.rows import lanes_of, length_of, load, load_each, rows_of, store, store_each
 from fastrev.kernels.streams import Address, Words
 from fastrev.kernels.weave import Stages, staggered
 
@@ -94,8 +94,7 @@ def make_fill(generator: type[Words], pairs: int) -> Any:
             kinds, zero = signature.args, ir.Constant(args[1].type, 0)
             places = [[ir.Constant(zero.type, s), args[1], zero] for s in range(2 * PAIRS)]
             rows = rows_of(context, builder, kinds[0], args[0], places)
-            array = context.make_array(kinds[0])(context, builder, args[0])
-            size = cgutils.unpack_tuple(builder, array.shape)[2]
+            size = length_of(context, builder, kinds[0], args[0])
             places = [[ir.Constant(zero.type, k), zero] for k in range(generator.KEPT)]
             kept = rows_of(context, builder, kinds[2], args[2], places)
             counters = ir.VectorType(ir.IntType(64), lanes_of(64))
@@ -120,8 +119,7 @@ def make_keep(generator: type[Words]) -> Any:
             zero, width = ir.Constant(ir.IntType(64), 0), lanes_of(64)
             places = [[ir.Constant(zero.type, k), zero] for k in range(generator.KEPT)]
             rows = rows_of(context, builder, signature.args[0], args[0], places)
-            array = context.make_array(signature.args[0])(context, builder, args[0])
-            size = cgutils.unpack_tuple(builder, array.shape)[1]
+            size = length_of(context, builder, signature.args[0], args[0])
             at = _address(builder, [args[2], zero, *args[3:]])
             made = generator(at, 0, width)
             vectors = builder.udiv(size, ir.Constant(size.type, width))

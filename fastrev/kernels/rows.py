@@ -22,6 +22,12 @@ def rows_of(context: Any, builder: Any, kind: Any, value: Any, places: Any) -> l
     return [cgutils.get_item_pointer(context, builder, kind, array, place) for place in places]
 
 
+def length_of(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Of an array's rows."""
+    array = context.make_array(kind)(context, builder, value)
+    return cgutils.unpack_tuple(builder, array.shape)[-1]
+
+
 def load(builder: Any, row: Any, index: Any, kind: Any) -> Lanes:
     """The vector of a row with this index."""
     value = builder.load(_place(builder, row, index, kind))
