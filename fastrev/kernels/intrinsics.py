@@ -46,6 +46,28 @@ def horner(typingctx, x, coefficients):
 
 
 @intrinsic
+def estrin(typingctx, x, coefficients):
+    """c0 + c1 x + c2 x² + …, neighbours together first, then their pairs: as few of the fused
+    multiply-adds as can wait for another one.
+
+    x and the tuple of coefficients are of one float type.
+    """
+    if x not in (_F32, _F64) or coefficients != types.UniTuple(x, len(coefficients)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        power, terms = args[0], cgutils.unpack_tuple(builder, args[1])
+        while len(terms) > 1:
+            odd = terms[len(terms) // 2 * 2 :]
+            pairs = zip(terms[::2], terms[1::2], strict=False)
+            terms = [builder.fma(high, power, low) for low, high in pairs] + odd
+            power = builder.fmul(power, power)
+        return terms[0]
+
+    return x(x, coefficients), codegen
+
+
+@intrinsic
 def stay_apart(typingctx):
     """Written in a function's body: it is called where it is used, not copied in.
 

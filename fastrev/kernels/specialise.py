@@ -30,8 +30,7 @@ _FAST_NAMES: dict[str, dict[str, str]] = {
     | {"arctan": "atan", "power": "pow"},
     "scipy.special": {name: name for name in ("expm1", "log1p", "erf", "erfc")}
     | {"expit": "sigmoid"},
-    "fastrev.kernels.scores.mixture": {"decay": "decay"},
-    "fastrev.model.kernel": {"multiply_add": "fma"},
+    "fastrev.kernels.plain": {"decay": "decay", "multiply_add": "fma"},
 }
 """What each library calls the functions of `vmath`."""
 

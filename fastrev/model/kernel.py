@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
+from fastrev.kernels.plain import multiply_add
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
 from fastrev.model.unrolled import matrix_drift, matrix_rows
@@ -90,11 +91,6 @@ class Terms:
     rank: int | None = None
     divergence: Kernel | Literal["numeric"] | None = None
     affine: Callable[[Array], Affine] | None = None
-
-
-def multiply_add(a: Any, b: Any, c: Any) -> Any:
-    """a b + c; in compiled code with one rounding."""
-    return a * b + c
 
 
 def linear(x, t, p):  # type: ignore[no-untyped-def]

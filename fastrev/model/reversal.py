@@ -18,9 +18,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fastrev.kernels.plain import multiply_add
 from fastrev.model import check
 from fastrev.model.check import Array, InputError
-from fastrev.model.kernel import Affine, Kernel, Terms, affine_terms, multiply_add, remembering
+from fastrev.model.kernel import Affine, Kernel, Terms, affine_terms, remembering
 
 
 class HasTerms(Protocol):

@@ -9,6 +9,7 @@ u = x - scale m - shift the logits are
     scale/v u . (y_k - m) - scale^2/(2v) |y_k - m|^2 - |u|^2/(2v),
 
 in which hardly anything cancels where it matters, in the groups about x, however wide the data are.
+They are made to the base 2, as `decay` takes them.
 Beside the sums, each particle keeps the largest logit seen, and when a larger one comes the sums
 so far shrink by the ratio (Milakov and Gimelshein, arXiv:1805.02867), so that no array of
 particles by points is ever held.
@@ -17,7 +18,7 @@ particles by points is ever held.
 import math
 
 from fastrev.kernels.matmul import LANES, ROWS, multiply, panels
-from fastrev.kernels.scores.mixture import decay
+from fastrev.kernels.plain import LOG2_E, decay
 
 CHUNK = 96
 """Points at a time: their logits are 24 kB in float32."""
@@ -40,7 +41,7 @@ def empirical_score(x, t, p, out, work):
     sums, rest = rest[: across * ROWS], rest[across * ROWS :]
     peak, total, own, base, level, shrink = rest[0], rest[1], rest[2], rest[3], rest[4], rest[5]
     shares, start = rest[ROWS : ROWS + chunk], rest[ROWS + chunk :].ravel()[:chunk]
-    falloff = p.scale * p.scale * p.precision
+    falloff = LOG2_E * p.scale * p.scale * p.precision
     for first in range(0, width, LANES):
         lanes = min(LANES, width - first)
         peak[:] = -math.inf
@@ -74,7 +75,7 @@ def _from_centre(x, first, lanes, p, g, pulled, base):
 
     A single group needs no -|u|^2/(2v), and so is as good far from the data.
     """
-    factor = p.scale * p.precision
+    factor = LOG2_E * p.scale * p.precision
     base[:] = 0.0
     for j in range(len(x)):
         middle = p.scale * p.centres[g, j] + p.shift
@@ -83,7 +84,7 @@ def _from_centre(x, first, lanes, p, g, pulled, base):
             pulled[j, l] = u * factor
             base[l] += u * u
     for l in range(LANES):
-        far = max(base[l] * (-0.5 * p.precision), FARTHEST)
+        far = max(base[l] * (-0.5 * LOG2_E * p.precision), FARTHEST)
         base[l] = far if len(p.centres) > 1 else 0.0
 
 
@@ -113,7 +114,7 @@ def _softened(logits, base, peak, total, own, level, shrink):
             a = max(logits[k, l], logits[k + 1, l])
             b = max(logits[k + 2, l], logits[k + 3, l])
             c = max(logits[k + 4, l], logits[k + 5, l])
-            level[l] = max(a, b, c, level[l])
+            level[l] = max(level[l], a, b, c)
     grew = 0
     for l in range(LANES):
         grew += level[l] > peak[l] - base[l]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastrev.kernels.matmul import LANES, ROWS, multiply, panels
+from fastrev.kernels.plain import largest
 
 
 def _make_network(
@@ -93,9 +94,10 @@ def _normalised(logits, total):
     """Logits (K, B) to probabilities."""
     for l in range(LANES):
         total[l] = logits[0, l]
-    for k in range(len(logits)):
+    for k in range(1, len(logits), 2):
+        other = min(k + 1, len(logits) - 1)
         for l in range(LANES):
-            total[l] = logits[k, l] if logits[k, l] > total[l] else total[l]
+            total[l] = largest(logits[k, l], logits[other, l], total[l])
     for k in range(len(logits)):
         for l in range(LANES):
             logits[k, l] = math.exp(logits[k, l] - total[l])

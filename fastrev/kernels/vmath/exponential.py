@@ -6,7 +6,7 @@ All write x = k ln 2 + r with |r| <= ln(2)/2, and put 2^k together from its bits
 import numpy as np
 
 from fastrev.kernels import intrinsics as op
-from fastrev.kernels.intrinsics import fma, horner
+from fastrev.kernels.intrinsics import estrin, fma, horner
 from fastrev.kernels.jit import scalar
 
 _f32 = np.float32
@@ -24,13 +24,22 @@ _P_32 = (
     _f32(0.008368710055947304),
     _f32(0.0013814617414027452),
 )
+# 2^r = 1 + r H(r) on |r| <= 1/2, relative error 2^-28.3
+_H_32 = (
+    _f32(0.6931471824645996),
+    _f32(0.24022647738456726),
+    _f32(0.05550359562039375),
+    _f32(0.009618500247597694),
+    _f32(0.0013390970416367054),
+    _f32(0.00015328872541431338),
+)
 _LOG2E_32 = _f32(1.4426950408889634)
 _LN2_HI_32, _LN2_LO_32 = _f32(0.693359375), _f32(-2.12194440e-4)
 _ROUND_32 = _f32(12582912.0)  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
 _ROUND_BITS_32 = np.int32(0x4B400000)
 _EXP_MAX_32 = _f32(88.73)
 _EXP_MIN_32 = _f32(-176.1)  # k = -254 there, whose halves' power of two comes out as 0
-_DECAY_MIN_32 = _f32(-60.0)
+_DECAY_MIN_32 = _f32(-86.0)
 _EXPM1_MIN_32 = _f32(-20.0)
 _TINY_32 = _f32(1e-8)  # below it expm1 is x to the last bit
 
@@ -80,14 +89,16 @@ def scale32(y, k):
 
 @scalar
 def decay32(x):
-    """e^x for x <= 0, and 0 below 9e-27; NaN at NaN.
+    """2^x for x <= 0, and 0 below 2^-86; NaN at NaN; at most 1.0 ulp.
 
     A term of a sum whose largest is 1.  Nothing near the subnormal numbers comes of it: one in a
     vector costs an Intel processor some 150 cycles.
     """
     x = _f32(x)
-    k, r = reduce32(x)
-    y = (expm1_reduced32(r) + _f32(1.0)) * power_of_two32(k)
+    t = x + _ROUND_32
+    r = x - (t - _ROUND_32)
+    power = power_of_two32(_i32(op.i32_of_u32(op.bits_of_f32(t)) - _ROUND_BITS_32))
+    y = fma(r * power, estrin(r, _H_32), power)
     return _f32(0.0) if x < _DECAY_MIN_32 else y
 
 
@@ -139,13 +150,28 @@ _P_64 = (
     _f64(2.511202533329804e-08),
     _f64(2.0826620320420187e-09),
 )
+# 2^r = 1 + r H(r) on |r| <= 1/2, relative error 2^-57.7
+_H_64 = (
+    _f64(0.6931471805599453),
+    _f64(0.2402265069591011),
+    _f64(0.05550410866482176),
+    _f64(0.009618129107600654),
+    _f64(0.0013333558146534571),
+    _f64(0.00015403530450089868),
+    _f64(1.5252733646937837e-05),
+    _f64(1.321543836503368e-06),
+    _f64(1.0178154265918903e-07),
+    _f64(7.073306672726031e-09),
+    _f64(4.4397647685989313e-10),
+)
+_H0_64, _H_REST_64 = _H_64[0], _H_64[1:]
 _LOG2E_64 = _f64(1.4426950408889634)
 _LN2_HI_64, _LN2_LO_64 = _f64(0.6931471803691238), _f64(1.9082149292705877e-10)
 _ROUND_64 = _f64(6755399441055744.0)  # 1.5 * 2^52
 _ROUND_BITS_64 = np.int64(0x4338000000000000)
 _EXP_MAX_64 = _f64(709.79)
 _EXP_MIN_64 = _f64(-1418.2)  # k = -2046
-_DECAY_MIN_64 = _f64(-300.0)
+_DECAY_MIN_64 = _f64(-432.0)
 _EXPM1_MIN_64 = _f64(-40.0)
 _TINY_64 = _f64(1e-17)
 
@@ -195,10 +221,12 @@ def scale64(y, k):
 
 @scalar
 def decay64(x):
-    """e^x for x <= 0, and 0 below 5e-131; NaN at NaN."""
+    """2^x for x <= 0, and 0 below 2^-432; NaN at NaN; at most 1.0 ulp."""
     x = _f64(x)
-    k, r = reduce64(x)
-    y = (expm1_reduced64(r) + _f64(1.0)) * power_of_two64(k)
+    t = x + _ROUND_64
+    r = x - (t - _ROUND_64)
+    power = power_of_two64(_i64(op.i64_of_u64(op.bits_of_f64(t)) - _ROUND_BITS_64))
+    y = fma(r * power, fma(r, estrin(r, _H_REST_64), _H0_64), power)
     return _f64(0.0) if x < _DECAY_MIN_64 else y
 
 
