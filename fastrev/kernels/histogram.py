@@ -90,17 +90,24 @@ def _decide(row, low, high, step, inverse, bins, places):
             places[l] = _place(row[l], low, high, step, inverse, bins)
 
 
+_AT_ONCE = 192
+"""Particles that are decided together: of 200 bins one in 7,000 is near an edge (measured, Zen 3, a
+histogram at every step: a fifth of a run less than with whole tiles)."""
+
+
 @inner_borrower
 def add_histogram_f32(numbers, x, tau, table, k, work):
-    """The same for float32: sixteen lanes a vector, and float64 for the few near an edge.
+    """The same for float32: whole vectors of it, and float64 for those with one near an edge.
 
     Measured, a particle: 1.8 cycles, by float64 alone 2.35.  table ends with low, 1/step and bins
     in float32, and the part of a bin by which these may be wrong.
     """
     j, low, high, step, inverse, bins, narrow = table
     places = work[0].view(np.int32)[: x.shape[1]]
-    if _guess(x[j], *narrow, places):
-        _decide(x[j], low, high, step, inverse, bins, places)
+    for a in range(0, len(places), _AT_ONCE):
+        row, found = x[j, a : a + _AT_ONCE], places[a : a + _AT_ONCE]
+        if _guess(row, *narrow, found):
+            _decide(row, low, high, step, inverse, bins, found)
     _count(numbers, places)
 
 

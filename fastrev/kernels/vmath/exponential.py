@@ -202,7 +202,7 @@ def reduce64(x):
 @scalar
 def expm1_reduced64(r):
     """e^r - 1 on |r| <= ln(2)/2."""
-    return fma(r * r, horner(r, _P_64), r)
+    return fma(r * r, estrin(r, _P_64), r)
 
 
 @scalar
