@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrev.kernels.intrinsics import floor_nearest
+from fastrev.kernels.intrinsics import chosen, floor_nearest
 from fastrev.kernels.jit import inlined, inner_loop
 from fastrev.kernels.noise import first_normal64, uniform_at
 from fastrev.kernels.recipe import Recipe
@@ -25,6 +25,8 @@ _u64 = np.uint64
 _BRIDGE = _u64(STREAM_BRIDGE)
 _EIGHT, _TWO = _u64(8), _u64(2)
 _exp = BY_WIDTH["float64"]["exp"]
+_AT_ONCE = 64
+"""Particles among which those near a wall are looked for together."""
 _CERTAIN = 12.0
 """2 d0 d1/v < 24: beyond, a path touches a wall less often than once in 10^10 steps."""
 
@@ -70,10 +72,16 @@ def begin_absorbed(x, tau, t0, walls):
 
 @inner_loop
 def hold(x, before, tau):
-    """Particles that were absorbed stay where they are."""
+    """Particles that were absorbed stay where they are.
+
+    0 is added to what stays, which LLVM may not leave out (-0 becomes 0): else it makes a masked
+    store, for which AMD's processors without AVX-512 take twenty cycles.
+    """
+    zero = x.dtype.type(0.0)
     for j in range(len(x)):
+        ends, starts = x[j], before[j]
         for l in range(len(tau)):
-            x[j, l] = before[j, l] if tau[l] < np.inf else x[j, l]
+            ends[l] = chosen(tau[l] < np.inf, starts[l], ends[l]) + zero
 
 
 @inner_loop
@@ -89,10 +97,19 @@ def near_walls(x, before, tau, variance, flags, walls, bridge):
             below = (starts[l] - a) * (ends[l] - a) <= reach or ends[l] <= a
             above = (b - starts[l]) * (b - ends[l]) <= reach or ends[l] >= b
             flags[l] = 1 if below or above else flags[l]
-    count = 0
+    count = np.int32(0)
     for l in range(len(flags)):
         flags[l] = flags[l] if tau[l] == np.inf else 0
-        count += 1 if flags[l] > 0 else 0
+        count = np.int32(count + np.int32(1 if flags[l] > 0 else 0))
+    return count
+
+
+@inlined
+def _flagged(flags):
+    """How many are flagged."""
+    count = np.int32(0)
+    for l in range(len(flags)):
+        count = np.int32(count + np.int32(flags[l] > 0))
     return count
 
 
@@ -219,15 +236,19 @@ def _make_absorb(bridge: bool, build: Specialiser, real: Any) -> Any:
         if near_walls(x, before, tau, variance, flags, walls, bridge) == 0:
             return
         address = _u64(_EIGHT * _u64(i))
-        for l in range(len(tau)):
-            if flags[l] > 0:
-                f, j, wall = first_touch(
-                    x, before, variance, l, address, _u64(low + _u64(l)), high, k0, k1, walls
-                )
-                if f <= 1.0:
-                    for q in range(len(x)):
-                        x[q, l] = before[q, l] + real(f) * (x[q, l] - before[q, l])
-                    x[j, l] = real(wall)
-                    tau[l] = t + real(f) * h
+        for a in range(0, len(tau), _AT_ONCE):
+            b = min(a + _AT_ONCE, len(tau))
+            if _flagged(flags[a:b]) == 0:
+                continue
+            for l in range(a, b):
+                if flags[l] > 0:
+                    f, j, wall = first_touch(
+                        x, before, variance, l, address, _u64(low + _u64(l)), high, k0, k1, walls
+                    )
+                    if f <= 1.0:
+                        for q in range(len(x)):
+                            x[q, l] = before[q, l] + real(f) * (x[q, l] - before[q, l])
+                        x[j, l] = real(wall)
+                        tau[l] = t + real(f) * h
 
     return absorb

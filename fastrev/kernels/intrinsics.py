@@ -82,6 +82,20 @@ def stay_apart(typingctx):
     return types.none(), codegen
 
 
+@intrinsic
+def chosen(typingctx, condition, a, b):
+    """a where the condition holds, else b: both are there, where Python's own form may read either
+    from memory only then, which keeps a loop scalar."""
+    if not (condition == types.boolean and a == b and a in (_F32, _F64)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        condition = builder.icmp_unsigned("!=", args[0], args[0].type(0))
+        return builder.select(condition, *args[1:])
+
+    return a(condition, a, b), codegen
+
+
 def _exact(name, instruction, count, doc):
     """An intrinsic of `count` floats of one type that is one exact LLVM operation."""
 

@@ -112,10 +112,10 @@ def keep_passages(passages, rows, tau):
 @inner_loop
 def _not_below(x, least):
     """How many entries are NaN or of magnitude `least` or more, and a lane that has one, or -1."""
-    least, lost = x.dtype.type(least), 0
+    least, lost = x.dtype.type(least), np.int32(0)
     for j in range(x.shape[0]):
         for l in range(x.shape[1]):
-            lost += 0 if abs(x[j, l]) < least else 1
+            lost = np.int32(lost + np.int32(0 if abs(x[j, l]) < least else 1))
     if lost > 0:  # apart: a count alone is vector code, twelve times as fast
         for j in range(x.shape[0]):
             for l in range(x.shape[1]):
