@@ -6,7 +6,7 @@ import numpy as np
 
 from fastrev.kernels.aligned import aligned
 from fastrev.kernels.ars import ArsWords
-from fastrev.kernels.fill import BLOCK_STEPS, make_fill, make_keep, move_vector
+from fastrev.kernels.fill import BLOCK_STEPS, make_fill, make_keep, move_group
 from fastrev.kernels.jit import from_python, inlined, inner_loop, scalar
 from fastrev.kernels.normal import PAIRS, normal_pair64, uniform64
 from fastrev.kernels.philox import PhiloxWords, philox4x32
@@ -130,13 +130,12 @@ def _make_noise(name: str, generator: type[Words]) -> Noise:
             keep_words(kept, first // shared(z), high, stream, k0, k1)
             fill_normals(part, 0, BLOCK_STEPS, kept, first, high, zero, stream, k0, k1)
             for k in range(count):
-                for s in range(BLOCK_STEPS):
-                    a, b = ((g0 + k) * BLOCK_STEPS + s) * WHOLE - before, k * WHOLE
-                    if a >= 0 and a + WHOLE <= size:
-                        move_vector(row, a, part, s, b, WHOLE)
-                    else:
-                        for l in range(max(0, -a), min(WHOLE, size - a)):
-                            row[a + l] = part[s, 0, b + l]
+                a, b = (g0 + k) * _GROUP - before, k * WHOLE
+                if a >= 0 and a + _GROUP <= size:
+                    move_group(row, a, part, b, WHOLE)
+                else:
+                    for l in range(max(0, -a), min(_GROUP, size - a)):
+                        row[a + l] = part[l // WHOLE, 0, b + l % WHOLE]
 
     return Noise(generator, keep_words, fill_first, fill_normals)
 
