@@ -54,6 +54,8 @@ _ROLES = {
     "evaluate": "step",
     "fill_by": "step",
     "score": "score",
+    "mixture_score": "score",
+    "full_score": "score",
     "empirical_score": "score",
     "network_score": "score",
 }
