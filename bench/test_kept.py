@@ -12,7 +12,7 @@ def test_ratio_to_numba():
     model, n, steps = brownian(), 2**20, 200
     contenders = [
         measure.ours(model, "float32", n, steps),
-        measure.by_numba(model, n // 4, steps),
+        measure.by_numba(model, n // 8, steps),
     ]
     ours, numba = measure.interleaved(contenders, scheme_law(model, steps), steps, 9)
     ratio = ours.rate / numba.rate

@@ -80,7 +80,7 @@ def test_particles(benchmark):
     sizes = [10**5, 10**6, 10**7, 10**8, 10**9]
     if benchmark.disabled:
         sizes = sizes[:2]
-    cases = [{"n": n, "steps": max(80, min(4000, 10**9 // n))} for n in sizes]
+    cases = [{"n": n, "steps": max(64, min(4000, 10**9 // n))} for n in sizes]
     costs = growth("particles", cases, benchmark)
     assert benchmark.disabled or max(costs) < 1.1 * min(costs)
 
@@ -104,14 +104,14 @@ def test_coordinates(benchmark, dtype):
         {"n": total // d, "steps": 200, "dim": d, "dtype": dtype, "frames": [0.0], "observe": ()}
         for d in (1, 2, 3, 10, 100, 1000)
     ]
-    growth(f"coordinates, {dtype}", cases, benchmark, rounds=3)
+    growth(f"coordinates, {dtype}", cases, benchmark, rounds=2)
 
 
 def test_shards(benchmark):
     """A shard is work enough that its beginning and end do not count."""
     n = 2 * 10**6 if not benchmark.disabled else 10**5
     cases = [{"n": n, "steps": 500, "shard_size": n // k} for k in (1, 4, 16, 64)]
-    costs = growth("shards", cases, benchmark)
+    costs = growth("shards", cases, benchmark, rounds=3)
     assert benchmark.disabled or costs[2] < 1.1 * min(costs)
 
 
