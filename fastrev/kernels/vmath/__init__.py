@@ -3,7 +3,7 @@
 Branch-free polynomials evaluated with explicit fused multiply-adds.  LLVM
 turns a loop that calls them into SIMD code at any width, where a call of libm's
 `exp` would keep the loop scalar (a factor 5 to 20).  Coefficients are minimax
-fits (Remez exchange in 50-digit arithmetic) of the expression in each comment.
+fits (Remez exchange in 50-digit arithmetic, but for decay) of the expression in each comment.
 
 Every function takes and returns one width: `exp32` float32, `exp64` float64.
 Errors are the largest seen on some 10^5 random points against 40 digits, rounded
